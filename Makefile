@@ -1,0 +1,46 @@
+# `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
+.DEFAULT_GOAL := help
+.PHONY: help demo test check setup lock lock-upgrade benchmark clean
+
+PYTHON_RUN := .venv/bin/python -P
+
+# Everything runs on the installed wheel; a path set elsewhere must not put the checkout before it.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONSAFEPATH := 1
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
+
+demo: ## a petition from its first signature to a delivered letter, on this machine alone
+	@sh .ci/setup demo
+	@$(PYTHON_RUN) tools/demo.py $(ARGS)
+
+test: ## the tests, run on the built and installed wheel
+	@sh .ci/setup test
+	@$(PYTHON_RUN) -m pytest $(ARGS)
+
+check: ## lint, format, types, floors
+	@sh .ci/setup check
+	@$(PYTHON_RUN) -m ruff check $(ARGS)
+	@$(PYTHON_RUN) -m ruff format --check
+	@$(PYTHON_RUN) -m mypy
+	@PYTHONPATH=. .venv/bin/lint-imports --no-cache --no-logo
+
+setup: ## .venv with all that a contributor needs
+	@sh .ci/setup test
+
+lock: ## write requirements/*.lock, keeping their versions
+	@sh .ci/setup lock
+	@sh .ci/lock $(ARGS)
+
+lock-upgrade: ## write requirements/*.lock with the newest versions
+	@sh .ci/setup lock
+	@sh .ci/lock --upgrade
+
+benchmark: ## how fast, how big
+	@sh .ci/setup demo
+	@$(PYTHON_RUN) tools/benchmark.py $(ARGS)
+
+clean: ## remove .venv and everything that can be made again
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
