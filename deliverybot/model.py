@@ -1,0 +1,217 @@
+"""Records, states and the moves between them.
+
+Every station speaks in these words and the ledger refuses every move that is
+not listed here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+
+class Delivery(enum.StrEnum):
+    """Where one letter to one target stands; beside each, who moves it on."""
+
+    DUE = "due"  #: the letters station renders and freezes it
+    HELD = "held"  #: a person approves it
+    APPROVED = "approved"  #: a courier claims it in the target's hours
+    SENDING = "sending"  #: the courier that claimed it; after a crash, recovery
+    HANDING_OVER = "handing_over"  #: the relay's answer; after a crash, recovery
+    SENT = "sent"  #: a bounce or an answer
+    RETRYING = "retrying"  #: a courier, not before `next_try`
+    REFUSED = "refused"  #: nobody: the address is dead
+    HUMAN = "human"  #: a person: resolve or cancel
+    UNSURE = "unsure"  #: evidence, or a person: resolve
+    SUPERSEDED = "superseded"  #: nobody: a newer milestone took its place
+    CANCELLED = "cancelled"  #: nobody
+    SUPPRESSED = "suppressed"  #: nobody: the target asked us to stop
+    BOUNCED = "bounced"  #: nobody
+    ANSWERED = "answered"  #: nobody
+
+
+class Post(enum.StrEnum):
+    """Where one post on one outlet stands; beside each, who moves it on."""
+
+    DUE = "due"  #: the posts station writes its text
+    HELD = "held"  #: a person approves it
+    APPROVED = "approved"  #: the posts station claims it
+    SENDING = "sending"  #: the network's answer; after a crash, recovery
+    POSTED = "posted"  #: nobody
+    RETRYING = "retrying"  #: the posts station, not before `next_try`
+    REFUSED = "refused"  #: a person: hold (mend and approve again) or cancel
+    UNSURE = "unsure"  #: evidence, or a person: resolve
+    CANCELLED = "cancelled"  #: nobody
+    SUPERSEDED = "superseded"  #: nobody
+
+
+class Milestone(enum.StrEnum):
+    """Where one milestone stands."""
+
+    CROSSED = "crossed"  #: its letters and posts are due; a falling count withdraws it
+    PASSED = "passed"  #: nobody: a larger one was crossed in the same reading
+    WITHDRAWN = "withdrawn"  #: a rising count crosses it again
+
+
+class Signature(enum.StrEnum):
+    """Whether one signature counts and may be named."""
+
+    ACTIVE = "active"  #: the signer or a person hides or withdraws it
+    HIDDEN = "hidden"  #: counts, is not named
+    WITHDRAWN = "withdrawn"  #: neither counts nor is named; its number stays taken
+
+
+#: From each state of a delivery, the states it may move to.
+DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
+    "due": frozenset({"held", "superseded", "cancelled", "suppressed"}),
+    "held": frozenset({"held", "approved", "superseded", "cancelled", "suppressed"}),
+    "approved": frozenset({"held", "sending", "superseded", "cancelled", "suppressed"}),
+    "sending": frozenset({"handing_over", "approved", "retrying", "refused", "human"}),
+    "handing_over": frozenset({"sent", "retrying", "refused", "human", "unsure"}),
+    "retrying": frozenset({"held", "sending", "human", "superseded", "cancelled", "suppressed"}),
+    "human": frozenset({"held", "sent", "cancelled", "superseded"}),
+    "unsure": frozenset({"sent", "held", "retrying", "refused", "human"}),
+    "refused": frozenset({"held", "cancelled"}),
+    "sent": frozenset({"bounced", "answered"}),
+    "bounced": frozenset({"answered"}),
+    "answered": frozenset(),
+    "superseded": frozenset(),
+    "cancelled": frozenset(),
+    "suppressed": frozenset(),
+}
+
+#: From each state of a post, the states it may move to.
+POST_MOVES: Mapping[str, frozenset[str]] = {
+    "due": frozenset({"held", "superseded", "cancelled"}),
+    "held": frozenset({"held", "approved", "superseded", "cancelled"}),
+    "approved": frozenset({"held", "sending", "superseded", "cancelled"}),
+    "sending": frozenset({"posted", "approved", "retrying", "refused", "unsure"}),
+    "retrying": frozenset({"held", "sending", "refused", "superseded", "cancelled"}),
+    "refused": frozenset({"held", "cancelled"}),
+    "unsure": frozenset({"posted", "held", "retrying", "refused"}),
+    "posted": frozenset(),
+    "superseded": frozenset(),
+    "cancelled": frozenset(),
+}
+
+#: Once a delivery has been in one of these, something may have left the house.
+DELIVERY_OUT = frozenset({"sending", "handing_over", "sent", "unsure", "bounced", "answered"})
+#: Once a post has been in one of these, something may have left the house.
+POST_OUT = frozenset({"sending", "posted", "unsure"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """One signature as a source delivers it, cleaned and screened.
+
+    Neither an e-mail address nor a phone number nor an IP address has a field
+    here: they end at the door as `key_email`.
+    """
+
+    #: Keyed hash of the platform's id of this signature, 16 bytes.
+    key_id: bytes | None
+    #: Keyed hash of the normalised e-mail address, 16 bytes.
+    key_email: bytes | None
+    name: str
+    city: str = ""
+    region: str = ""
+    country: str = ""
+    postcode: str = ""
+    comment: str = ""
+    signed_at: datetime | None = None
+    #: May be listed in public, be named to the target, get mail, get texts.
+    public: bool = False
+    to_target: bool = False
+    mail: bool = False
+    sms: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSigner:
+    """One line of the list that a target gets."""
+
+    #: Place in the append-only list, from 1; never changes.
+    number: int
+    #: As it may be printed; empty means "name withheld".
+    name: str
+    city: str = ""
+    region: str = ""
+    country: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Whom a letter is for."""
+
+    id: str
+    name: str
+    email: str
+    role: str = ""
+    organisation: str = ""
+    salutation: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The numbers that stand in a letter or a post, and the time they are of."""
+
+    #: The milestone's own number; None for a milestone set by date.
+    milestone: int | None
+    #: Signatures that count.
+    signatures: int
+    #: Signers whose names may stand in the letter.
+    listed: int
+    #: Time of the reading, UTC.
+    as_of: datetime
+
+    @property
+    def withheld(self) -> int:
+        """Signers who count and asked not to be named."""
+        return self.signatures - self.listed
+
+
+class Outcome(enum.StrEnum):
+    """What an attempt to hand something over came to."""
+
+    DONE = "done"  #: a clean positive answer
+    LATER = "later"  #: certainly not taken; trying again can help
+    REFUSED = "refused"  #: certainly not taken; the address or account is dead
+    HUMAN = "human"  #: certainly not taken; a person must change something
+    UNSURE = "unsure"  #: nobody can know
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An outcome and what was said, as it goes into the attempt log."""
+
+    outcome: Outcome
+    #: Where it happened: connect, greeting, starttls, auth, mail, rcpt, data, body, dot, post.
+    phase: str
+    #: SMTP or HTTP status; 0 where there was no answer.
+    code: int = 0
+    #: RFC 3463 enhanced status such as "5.1.1"; empty where none was given.
+    enhanced: str = ""
+    #: The other side's words or our own reason, one line, no secret.
+    text: str = ""
+    #: Address of the post on the network, once posted.
+    url: str = ""
+    #: Seconds after which the other side wants to be asked again.
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        """One line: ``rcpt 550 5.1.1 no such user``."""
+        parts = [self.phase, str(self.code) if self.code else "", self.enhanced, self.text]
+        return " ".join(part for part in parts if part)
+
+
+class Reporter(Protocol):
+    """Hears what happens, for a person who looks on."""
+
+    def reading(self, slug: str, done: int, size: int) -> None:
+        """Tell how many bytes of a source are read."""
+
+    def rendering(self, slug: str, target: str) -> None:
+        """Tell that a letter is being made."""
