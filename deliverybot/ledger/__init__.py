@@ -1,0 +1,100 @@
+"""The ledger: the one place where it is written what has happened.
+
+``open_ledger`` gives a ``Ledger``; its parts are the verbs of the stations::
+
+    ledger.signatures   take, read, lines, set_state
+    ledger.milestones   advance (cross, pass, withdraw), accept_jump
+    ledger.deliveries   freeze, approve, claim, hand_over, settle, move
+    ledger.posts        the same
+    ledger.audit        since, verify
+
+SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
+contract that both keep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from deliverybot import model
+from deliverybot.ledger import audit as audits
+from deliverybot.ledger import lock, migrate, queue, records, store, tables
+from deliverybot.ledger import milestones as milestone_verbs
+from deliverybot.ledger import signatures as signature_verbs
+
+
+class Ledger:
+    """One database, in the words of the product."""
+
+    def __init__(self, database: store.Store) -> None:
+        self._db = database
+        self.signatures = signature_verbs.Signatures(database)
+        self.milestones = milestone_verbs.Milestones(database)
+        self.deliveries: queue.Queue[records.Delivery] = queue.Queue(
+            database,
+            thing="delivery",
+            table=tables.deliveries,
+            record=records.Delivery,
+            moves=model.DELIVERY_MOVES,
+        )
+        self.posts: queue.Queue[records.Post] = queue.Queue(
+            database,
+            thing="post",
+            table=tables.posts,
+            record=records.Post,
+            moves=model.POST_MOVES,
+        )
+        self.audit = audits.Audit(database)
+
+    @property
+    def single_process(self) -> bool:
+        """Tell whether one daemon at a time may work here (SQLite)."""
+        return self._db.sqlite
+
+    @property
+    def shown(self) -> str:
+        """The database's address without a password."""
+        return self._db.shown
+
+    @contextlib.contextmanager
+    def only_daemon(self, now: dt.datetime) -> Iterator[None]:
+        """Be the only daemon on this ledger while the block runs.
+
+        On SQLite a second one is refused (LedgerLocked names the first); on
+        PostgreSQL many may work, kept apart by claims and leases.
+        """
+        if self._db.file is None:
+            yield
+            return
+        with lock.only_one(self._db.file, now):
+            yield
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a value under a key the first time; return what is kept."""
+        table = tables.meta
+        query = sa.select(table.c.value).where(table.c.key == key)
+        with self._db.change() as tx:
+            kept = tx.scalar(query)
+            if kept is None:
+                tx.execute(sa.insert(table), {"key": key, "value": value})
+                kept = value
+            return str(kept)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._db.close()
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open the ledger at an SQLAlchemy URL, brought up to this version's tables.
+
+    Raises LedgerError when the database cannot be used, was made by a newer
+    deliverybot, or is no ledger.
+    """
+    database = store.Store(url)
+    migrate.upgrade(database)
+    return Ledger(database)

@@ -1,0 +1,153 @@
+"""What the ledger hands out: frozen copies of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """A frozen copy of one row."""
+
+    @classmethod
+    def of(cls, row: sa.Row[Any]) -> Self:
+        """Build from a row that has at least the columns of this record."""
+        named = row._mapping
+        return cls(**{field.name: named[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing(_Record):
+    """Where one campaign stands."""
+
+    id: int
+    slug: str
+    cursor: str | None
+    last_number: int
+    #: Signatures that count, of them those that may be named to a target.
+    signatures: int
+    listed: int
+    withdrawn: int
+    duplicates: int
+    list_revision: int
+    read_at: dt.datetime | None
+    problem: str
+    baseline: int | None
+    jump: int | None
+    jump_since: dt.datetime | None
+    jump_readings: int
+    jump_accepted: bool
+
+    @property
+    def hidden(self) -> int:
+        """Signers who count and may not be named."""
+        return self.signatures - self.listed
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Milestone(_Record):
+    """One milestone that was crossed, passed or withdrawn."""
+
+    id: int
+    campaign: str
+    key: str
+    kind: str
+    threshold: int | None
+    state: str
+    version: int
+    signatures: int
+    listed: int
+    upto: int
+    crossed_at: dt.datetime
+    ask: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Work(_Record):
+    id: int
+    campaign: str
+    milestone_id: int
+    #: The milestone's key, such as "1000".
+    milestone: str
+    version: int
+    state: str
+    why: str
+    problem: str
+    inputs: str
+    digest: str
+    approved_digest: str
+    approved_by: str
+    fence: int
+    owner: str
+    lease_until: dt.datetime | None
+    attempts: int
+    first_try: dt.datetime | None
+    next_try: dt.datetime | None
+    handed_at: dt.datetime | None
+    reply: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(_Work):
+    """One letter to one target."""
+
+    target: str
+    email: str
+    message_id: str
+    subject: str
+    text: str
+    html: str
+    language: str
+    from_name: str
+    from_address: str
+    reply_to: str
+    to_name: str
+    pdf: str
+    pdf_sha256: str
+    pages: int
+    sent_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Post(_Work):
+    """One post on one outlet."""
+
+    outlet: str
+    key: str
+    text: str
+    url: str
+    posted_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(_Record):
+    """One try to hand something over, and what was said."""
+
+    fence: int
+    at: dt.datetime
+    outcome: str
+    phase: str
+    code: int
+    enhanced: str
+    text: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow(_Record):
+    """One change of state: who, when, why."""
+
+    seq: int
+    at: dt.datetime
+    who: str
+    thing: str
+    ref: str
+    campaign: str
+    old: str
+    new: str
+    why: str
+    hash: str

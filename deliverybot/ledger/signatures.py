@@ -1,0 +1,369 @@
+"""Taking signatures in and giving the list out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from deliverybot import errors, model
+from deliverybot.ledger import records, store, tables
+
+_T = tables.signatures
+_C = tables.campaigns
+_PERMISSIONS = ("public", "to_target", "mail", "sms")
+#: Rows fetched at a time when the list is read.
+PAGE = 5_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of one batch."""
+
+    new: int
+    #: Recognised as somebody who has signed already.
+    duplicates: int
+    #: Of these, signers whose permission to be shown was taken back.
+    narrowed: int
+
+
+class Signatures:
+    """The append-only list of each campaign."""
+
+    def __init__(self, database: store.Store) -> None:
+        self._db = database
+
+    def standing(self, slug: str) -> records.Standing:
+        """Return where a campaign stands; all zero before its first reading."""
+        with self._db.read() as tx:
+            row = tx.execute(sa.select(_C).where(_C.c.slug == slug)).first()
+        if row is not None:
+            return records.Standing.of(row)
+        with self._db.write() as tx:
+            return records.Standing.of(_campaign(tx, slug))
+
+    def take(
+        self,
+        slug: str,
+        signers: Sequence[model.Signer],
+        *,
+        wording: tuple[str, str],
+        cursor: str | None,
+        now: dt.datetime,
+    ) -> Taken:
+        """Give each new signer the next number, and move the source's cursor.
+
+        `wording` is the consent's version (SHA-256 in hex) and its words.
+        `cursor` None leaves the cursor where it is (an import by hand).  The
+        signers, the counts and the cursor are one transaction: a crash takes
+        the whole batch back and the next reading meets it again.
+        """
+        with self._db.write() as tx:
+            campaign = _campaign(tx, slug)
+            fresh, known = _split(tx, campaign.id, signers)
+            narrowed = _narrow(tx, campaign.id, known)
+            wording_id = _wording(tx, campaign.id, wording, now)
+            _insert(tx, campaign, fresh, wording_id, now)
+            duplicates = len(signers) - len(fresh)
+            named = sum(map(_named, fresh))
+            values: dict[str, Any] = {
+                "last_number": _C.c.last_number + len(fresh),
+                "signatures": _C.c.signatures + len(fresh),
+                "listed": _C.c.listed + named - narrowed.listed,
+                "duplicates": _C.c.duplicates + duplicates,
+                "list_revision": _C.c.list_revision + (1 if narrowed.rows else 0),
+            }
+            if cursor is not None:
+                values["cursor"] = cursor
+            tx.execute(sa.update(_C).where(_C.c.id == campaign.id).values(values))
+        return Taken(new=len(fresh), duplicates=duplicates, narrowed=narrowed.rows)
+
+    def read(self, slug: str, *, now: dt.datetime, problem: str = "") -> records.Standing:
+        """Write down that the source was read, or why it could not be.
+
+        A failed reading keeps the last good count.  A row goes into the
+        history when something differs from the reading before.
+        """
+        with self._db.write() as tx:
+            campaign = _campaign(tx, slug)
+            table = tables.readings
+            values: dict[str, Any] = {"problem": problem}
+            if not problem:
+                values["read_at"] = now
+            tx.execute(sa.update(_C).where(_C.c.id == campaign.id).values(values))
+            row = {
+                "campaign_id": campaign.id,
+                "signatures": campaign.signatures,
+                "listed": campaign.listed,
+                "duplicates": campaign.duplicates,
+                "outcome": "failed" if problem else "taken",
+                "why": problem,
+            }
+            last = tx.execute(
+                sa.select(table)
+                .where(table.c.campaign_id == campaign.id)
+                .order_by(table.c.id.desc())
+                .limit(1)
+            ).first()
+            if last is None or any(last._mapping[name] != row[name] for name in row):
+                tx.execute(sa.insert(table), {**row, "at": now})
+            return records.Standing.of(_campaign(tx, slug))
+
+    def pace(self, slug: str, *, since: dt.datetime) -> float | None:
+        """Return new signatures a second from a time, or the first reading, to the last one.
+
+        A reading that brought nothing leaves no row, yet it ends the line: a
+        quiet week is a slow one.  None where there are not two readings.
+        """
+        table = tables.readings
+        query = (
+            sa.select(table.c.at, table.c.signatures, _C.c.read_at)
+            .join(_C, table.c.campaign_id == _C.c.id)
+            .where(_C.c.slug == slug, table.c.outcome == "taken")
+            .order_by(table.c.id)
+        )
+        with self._db.read() as tx:
+            rows = tx.execute(query).all()
+        if not rows:
+            return None
+        begin = next((row for row in reversed(rows) if row.at <= since), rows[0])
+        seconds = (rows[-1].read_at - max(begin.at, since)).total_seconds()
+        return (rows[-1].signatures - begin.signatures) / seconds if seconds > 0 else None
+
+    def lines(
+        self, slug: str, upto: int, *, fields: Iterable[str] = ("name", "city", "country")
+    ) -> Iterator[model.ListedSigner]:
+        """Yield the target's list from number 1 to `upto`, a page at a time.
+
+        Somebody who may not be named keeps the number and has an empty name.
+        Flat in memory; each page is a read of its own, so a writer never waits.
+        """
+        with self._db.read() as tx:
+            campaign_id = tx.scalar(sa.select(_C.c.id).where(_C.c.slug == slug))
+        wanted = [name for name in ("name", "city", "region", "country") if name in set(fields)]
+        last = 0
+        while last < upto:
+            query = (
+                sa.select(_T.c.number, _T.c.to_target, _T.c.state, *(_T.c[n] for n in wanted))
+                .where(_T.c.campaign_id == campaign_id, _T.c.number > last, _T.c.number <= upto)
+                .order_by(_T.c.number)
+                .limit(PAGE)
+            )
+            with self._db.read() as tx:
+                rows = tx.execute(query).all()
+            if not rows:
+                return
+            for row in rows:
+                shown = row.to_target and row.state == model.Signature.ACTIVE
+                named = row._mapping
+                values = {name: named[name] for name in wanted} if shown else {}
+                yield model.ListedSigner(number=row.number, **{"name": "", **values})
+            last = rows[-1].number
+
+    def listed(self, slug: str, upto: int) -> int:
+        """Count the signers up to a number who may be named to a target now."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(_T.join(_C))
+            .where(
+                _C.c.slug == slug,
+                _T.c.number <= upto,
+                _T.c.to_target,
+                _T.c.state == model.Signature.ACTIVE,
+                _T.c.name != "",
+            )
+        )
+        with self._db.read() as tx:
+            return int(tx.scalar(query) or 0)
+
+    def set_state(
+        self,
+        slug: str,
+        number: int,
+        state: model.Signature,
+        *,
+        who: str,
+        why: str,
+        now: dt.datetime,
+    ) -> None:
+        """Hide, withdraw or restore one signature; its number stays taken."""
+        with self._db.change() as tx:
+            campaign = _campaign(tx, slug)
+            here = (_T.c.campaign_id == campaign.id) & (_T.c.number == number)
+            row = tx.execute(sa.select(_T.c.state, _T.c.to_target, _T.c.name).where(here)).first()
+            if row is None:
+                message = f"{slug} has no signature number {number}"
+                raise errors.UsageError(message, hint="numbers stand in the letter's list")
+            if row.state == state:
+                return
+            tx.execute(sa.update(_T).where(here).values(state=state))
+            listed = (state == "active") - (row.state == "active") if _named(row) else 0
+            gone = (state == "withdrawn") - (row.state == "withdrawn")
+            tx.execute(
+                sa.update(_C)
+                .where(_C.c.id == campaign.id)
+                .values(
+                    signatures=_C.c.signatures - gone,
+                    withdrawn=_C.c.withdrawn + gone,
+                    listed=_C.c.listed + listed,
+                    list_revision=_C.c.list_revision + 1,
+                )
+            )
+            store.record(
+                tx, at=now, who=who, thing="signature", ref=number, campaign=slug,
+                old=row.state, new=state, why=why,
+            )  # fmt: skip
+
+
+def _named(row: Any) -> bool:  # noqa: ANN401 - a row or a signer
+    return bool(row.to_target and row.name)
+
+
+def _campaign(tx: sa.Connection, slug: str) -> sa.Row[Any]:
+    """Return the campaign's row, locked for this transaction; make it if need be."""
+    query = sa.select(_C).where(_C.c.slug == slug).with_for_update()
+    row = tx.execute(query).first()
+    if row is None:
+        # Two pollers on PostgreSQL may both find it missing; the second waits, then reads.
+        with contextlib.suppress(exc.IntegrityError), tx.begin_nested():
+            tx.execute(sa.insert(_C), {"slug": slug})
+        row = tx.execute(query).one()
+    return row
+
+
+def _wording(
+    tx: sa.Connection, campaign_id: int, wording: tuple[str, str], now: dt.datetime
+) -> int:
+    table = tables.wordings
+    version, words = wording
+    query = sa.select(table.c.id).where(
+        table.c.campaign_id == campaign_id, table.c.sha256 == version
+    )
+    found = tx.scalar(query)
+    if found is None:
+        row = {"campaign_id": campaign_id, "sha256": version, "words": words, "since": now}
+        tx.execute(sa.insert(table), row)
+        found = tx.scalar(query)
+    return int(found or 0)
+
+
+def _split(
+    tx: sa.Connection, campaign_id: int, signers: Sequence[model.Signer]
+) -> tuple[list[model.Signer], list[tuple[int, model.Signer]]]:
+    """Part new signers from known ones; the known come with their number or 0.
+
+    0 stands for somebody met earlier in the same batch.
+    """
+    by_id = _known(tx, campaign_id, "key_id", [s.key_id for s in signers if s.key_id])
+    by_email = _known(tx, campaign_id, "key_email", [s.key_email for s in signers if s.key_email])
+    fresh: list[model.Signer] = []
+    known: list[tuple[int, model.Signer]] = []
+    for signer in signers:
+        number = by_id.get(signer.key_id)
+        if number is None:
+            number = by_email.get(signer.key_email)
+        if number is not None:
+            known.append((number, signer))
+            continue
+        fresh.append(signer)
+        position = -len(fresh)  # negative: a place in `fresh`, not a number of the list
+        if signer.key_id:
+            by_id[signer.key_id] = position
+        if signer.key_email:
+            by_email[signer.key_email] = position
+    return _narrow_fresh(fresh, known), [(n, s) for n, s in known if n > 0]
+
+
+def _narrow_fresh(
+    fresh: list[model.Signer], known: list[tuple[int, model.Signer]]
+) -> list[model.Signer]:
+    """Apply a later, narrower permission to somebody new in the same batch."""
+    for number, again in known:
+        if number < 0:
+            first = fresh[-number - 1]
+            kept = {n: getattr(first, n) and getattr(again, n) for n in _PERMISSIONS}
+            if any(kept[n] != getattr(first, n) for n in _PERMISSIONS):
+                fresh[-number - 1] = dataclasses.replace(first, **kept)
+    return fresh
+
+
+def _known(
+    tx: sa.Connection, campaign_id: int, column: str, keys: list[bytes]
+) -> dict[bytes | None, int]:
+    if not keys:
+        return {}
+    query = sa.select(_T.c[column], _T.c.number).where(
+        _T.c.campaign_id == campaign_id, _T.c[column].in_(keys)
+    )
+    return {bytes(key): number for key, number in tx.execute(query)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Narrowed:
+    rows: int
+    listed: int
+
+
+def _narrow(
+    tx: sa.Connection, campaign_id: int, known: list[tuple[int, model.Signer]]
+) -> _Narrowed:
+    """Take back permissions that a known signer no longer gives; never widen."""
+    later: dict[int, set[str]] = {}
+    for number, signer in known:
+        if denied := {n for n in _PERMISSIONS if not getattr(signer, n)}:
+            later.setdefault(number, set()).update(denied)
+    if not later:
+        return _Narrowed(rows=0, listed=0)
+    query = sa.select(_T).where(_T.c.campaign_id == campaign_id, _T.c.number.in_(later))
+    rows = listed = 0
+    for row in tx.execute(query).all():
+        now_false = [n for n in _PERMISSIONS if row._mapping[n] and n in later[row.number]]
+        if not now_false:
+            continue
+        tx.execute(
+            sa.update(_T)
+            .where(_T.c.campaign_id == campaign_id, _T.c.number == row.number)
+            .values(dict.fromkeys(now_false, False))
+        )
+        rows += 1
+        listed += "to_target" in now_false and _named(row) and row.state == "active"
+    return _Narrowed(rows=rows, listed=listed)
+
+
+def _insert(
+    tx: sa.Connection,
+    campaign: sa.Row[Any],
+    fresh: list[model.Signer],
+    wording_id: int,
+    now: dt.datetime,
+) -> None:
+    if not fresh:
+        return
+    rows = [
+        {
+            "campaign_id": campaign.id,
+            "number": campaign.last_number + place,
+            "key_id": signer.key_id,
+            "key_email": signer.key_email,
+            "name": signer.name,
+            "city": signer.city,
+            "region": signer.region,
+            "country": signer.country,
+            "postcode": signer.postcode,
+            "comment": signer.comment,
+            "signed_at": signer.signed_at,
+            "taken_at": now,
+            "public": signer.public,
+            "to_target": signer.to_target,
+            "mail": signer.mail,
+            "sms": signer.sms,
+            "wording_id": wording_id,
+        }
+        for place, signer in enumerate(fresh, 1)
+    ]
+    tx.execute(sa.insert(_T), rows)

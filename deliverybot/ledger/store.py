@@ -1,0 +1,190 @@
+"""Connections, transactions and the audit log, the same on both databases.
+
+``Store.write`` opens one transaction in which a change of state and its audit
+row are written together; nothing else in the package commits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from deliverybot import errors
+from deliverybot.ledger import tables
+
+#: Seconds that a writer waits for another one on SQLite.
+BUSY_SECONDS = 30
+
+
+class Store:
+    """One database and the transactions on it."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self.sqlite = self._engine.dialect.name == "sqlite"
+        self.file = pathlib.Path(self._engine.url.database or "") if self.sqlite else None
+        #: As it may be shown: without a password.
+        self.shown = self._engine.url.render_as_string(hide_password=True)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The SQLAlchemy engine, for migrations."""
+        return self._engine
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, on one state of the database."""
+        options = {} if self.sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._guard(), self._engine.connect() as plain:
+            connection = plain.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that writes; all of it is kept, on disk, or none."""
+        with self._guard(), self._engine.connect() as plain:
+            connection = plain.execution_options(deliverybot_write=True)
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[sa.Connection]:
+        """Open a writing transaction that may append to the audit log.
+
+        On PostgreSQL it locks the head of the log first, so changes of state
+        queue up in one order everywhere and cannot deadlock; on SQLite there is
+        one writer anyway.
+        """
+        with self.write() as connection:
+            if not self.sqlite:
+                connection.execute(
+                    sa.select(tables.meta.c.value)
+                    .where(tables.meta.c.key == "audit_head")
+                    .with_for_update()
+                )
+            yield connection
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            # From None: PostgreSQL's own error quotes whole rows, signers' names among them.
+            raise _plain(error, self.shown) from None
+
+
+def _plain(error: exc.DBAPIError, shown: str) -> errors.LedgerError:
+    """Say in plain words what the database objects to."""
+    # PostgreSQL's first line says what is wrong; its DETAIL quotes the row.
+    diagnosis = getattr(error.orig, "diag", None)
+    said = " ".join((getattr(diagnosis, "message_primary", None) or str(error.orig)).split())
+    if "disk is full" in said or "No space left" in said:
+        return errors.LedgerError(
+            f"no room on the disk for the database {shown}: {said}",
+            hint="free some space; nothing was lost, and the work goes on where it stopped",
+        )
+    if "not a database" in said or "malformed" in said:
+        return errors.LedgerError(
+            f"the database file is damaged: {shown}: {said}",
+            hint="restore it from a backup; deliverybot never replaces it by an empty one",
+        )
+    return errors.LedgerError(
+        f"the database {shown} says: {said}",
+        hint="see that the server runs, the file can be written and the name is right",
+    )
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.engine.make_url(url)
+    except exc.ArgumentError:
+        message = "the database address cannot be understood"
+        raise errors.LedgerError(
+            message, hint='such as "sqlite:///var/deliverybot.db" or "postgresql://user@host/name"'
+        ) from None
+    # hide_parameters: an error must not carry signers' names into a log.
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+    if parsed.database:
+        pathlib.Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    sa.event.listen(engine, "connect", _sqlite_connect)
+    sa.event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: object, record: object) -> None:
+    """Prepare a fresh connection; FULL, since a lost intent is a second mail."""
+    del record
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "cache_size=-65536",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    """Take the write lock at once: a later upgrade could fail half-way."""
+    writing = connection.get_execution_options().get("deliverybot_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def record(  # noqa: PLR0913 - the columns of one audit row
+    connection: sa.Connection,
+    *,
+    at: dt.datetime,
+    who: str,
+    thing: str,
+    ref: str | int,
+    campaign: str,
+    old: str,
+    new: str,
+    why: str,
+) -> None:
+    """Append one row to the audit log, chained to the row before it."""
+    table = tables.audit
+    last = connection.execute(
+        sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1)
+    ).first()
+    row = {
+        "seq": last.seq + 1 if last else 1,
+        "at": at,
+        "who": who,
+        "thing": thing,
+        "ref": str(ref),
+        "campaign": campaign,
+        "old": old,
+        "new": new,
+        "why": why,
+    }
+    row["hash"] = chain(last.hash if last else "", row)
+    connection.execute(sa.insert(table), row)
+    head = {"value": f"{row['seq']} {row['hash']}"}
+    connection.execute(sa.update(tables.meta).where(tables.meta.c.key == "audit_head"), head)
+
+
+def chain(previous: str, row: dict[str, object]) -> str:
+    """Hash one audit row together with the hash before it, as hex SHA-256."""
+    at = row["at"].astimezone(dt.UTC)  # type: ignore[attr-defined]
+    plain = {name: row[name] for name in ("seq", "who", "thing", "ref", "campaign", "old", "new")}
+    plain |= {"why": row["why"], "at": at.strftime(tables.FORMAT)}
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()

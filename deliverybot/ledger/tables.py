@@ -1,0 +1,270 @@
+"""The tables of the ledger, for SQLite and PostgreSQL alike.
+
+Times are UTC in ISO 8601 text of fixed width, so both databases order and
+compare them in the same way and a person can read them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import types
+
+FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class Utc(types.TypeDecorator[dt.datetime]):
+    """An aware UTC time, kept as ``2026-11-22T00:50:00.000000Z``."""
+
+    impl = sa.String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> str | None:
+        """Turn a time into text; a naive time is refused."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time without a zone cannot go into the ledger"
+            raise ValueError(message)
+        return value.astimezone(dt.UTC).strftime(FORMAT)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ANN401 - SQLAlchemy's signature
+        """Turn text back into a time."""
+        del dialect
+        if value is None:
+            return None
+        return dt.datetime.strptime(value, FORMAT).replace(tzinfo=dt.UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _campaign() -> sa.Column[int]:
+    return sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), nullable=False)
+
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.String(40), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("slug", sa.String(100), nullable=False, unique=True),
+    #: Where the source is read on; opaque JSON of the source.
+    sa.Column("cursor", sa.Text),
+    #: The highest number given to a signer so far.
+    sa.Column("last_number", sa.Integer, nullable=False, server_default="0"),
+    #: Signatures that count, and those of them that may be named to a target.
+    sa.Column("signatures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("listed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("withdrawn", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("duplicates", sa.Integer, nullable=False, server_default="0"),
+    #: Grows whenever a line of the list changes, so that frozen letters notice.
+    sa.Column("list_revision", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("read_at", Utc),
+    #: Why the last reading failed; empty when it did not.
+    sa.Column("problem", sa.Text, nullable=False, server_default=""),
+    #: The count that milestones were last compared with; NULL before the first.
+    sa.Column("baseline", sa.Integer),
+    #: A jump that waits: the count, since when, readings that saw it, a person's yes.
+    sa.Column("jump", sa.Integer),
+    sa.Column("jump_since", Utc),
+    sa.Column("jump_readings", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("jump_accepted", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+wordings = sa.Table(
+    "wordings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _campaign(),
+    #: SHA-256 of the words that signers saw, in hex: the version of the consent.
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("since", Utc, nullable=False),
+    sa.UniqueConstraint("campaign_id", "sha256"),
+)
+
+signatures = sa.Table(
+    "signatures",
+    metadata,
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key_id", sa.LargeBinary(16)),
+    sa.Column("key_email", sa.LargeBinary(16)),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("city", sa.Text, nullable=False),
+    sa.Column("region", sa.Text, nullable=False),
+    sa.Column("country", sa.Text, nullable=False),
+    sa.Column("postcode", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("signed_at", Utc),
+    sa.Column("taken_at", Utc, nullable=False),
+    sa.Column("public", sa.Boolean, nullable=False),
+    sa.Column("to_target", sa.Boolean, nullable=False),
+    sa.Column("mail", sa.Boolean, nullable=False),
+    sa.Column("sms", sa.Boolean, nullable=False),
+    sa.Column("wording_id", sa.ForeignKey("wordings.id"), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False, server_default="active"),
+    sa.UniqueConstraint("campaign_id", "key_id"),
+    sa.UniqueConstraint("campaign_id", "key_email"),
+    sqlite_with_rowid=False,
+)
+
+readings = sa.Table(
+    "readings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _campaign(),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("signatures", sa.Integer, nullable=False),
+    sa.Column("listed", sa.Integer, nullable=False),
+    sa.Column("duplicates", sa.Integer, nullable=False),
+    #: taken, held (a jump), failed
+    sa.Column("outcome", sa.String(10), nullable=False),
+    sa.Column("why", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_readings_campaign_id_at", "campaign_id", "at"),
+)
+
+milestones = sa.Table(
+    "milestones",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _campaign(),
+    #: "1000" for a count, "on:2026-12-01T09:00:00Z" for a date.
+    sa.Column("key", sa.String(40), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("threshold", sa.Integer),
+    sa.Column("state", sa.String(10), nullable=False),
+    #: One higher after each withdrawal; letters and posts carry it.
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("signatures", sa.Integer, nullable=False),
+    sa.Column("listed", sa.Integer, nullable=False),
+    #: The list is frozen at this number.
+    sa.Column("upto", sa.Integer, nullable=False),
+    sa.Column("crossed_at", Utc, nullable=False),
+    #: A person must approve all that follows, whatever the campaign says.
+    sa.Column("ask", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.UniqueConstraint("campaign_id", "key"),
+)
+
+
+def _work() -> list[sa.schema.SchemaItem]:
+    """Columns that deliveries and posts share: state, claim, approval, attempts."""
+    return [
+        sa.Column("id", sa.Integer, primary_key=True),
+        _campaign(),
+        sa.Column("milestone_id", sa.ForeignKey("milestones.id"), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", sa.String(12), nullable=False),
+        #: Why it is in this state, for people.
+        sa.Column("why", sa.Text, nullable=False, server_default=""),
+        #: What must be mended before it can be approved; empty when nothing.
+        sa.Column("problem", sa.Text, nullable=False, server_default=""),
+        #: Hash of all that the frozen bytes were made from.
+        sa.Column("inputs", sa.String(64), nullable=False, server_default=""),
+        sa.Column("digest", sa.String(64), nullable=False, server_default=""),
+        sa.Column("approved_digest", sa.String(64), nullable=False, server_default=""),
+        sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
+        #: Fencing number: one higher at each claim.
+        sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("owner", sa.String(100), nullable=False, server_default=""),
+        sa.Column("lease_until", Utc),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("first_try", Utc),
+        sa.Column("next_try", Utc),
+        #: When the bytes were handed over; counts for the budget and the rate.
+        sa.Column("handed_at", Utc),
+        sa.Column("reply", sa.Text, nullable=False, server_default=""),
+    ]
+
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    *_work(),
+    sa.Column("target", sa.String(100), nullable=False),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False, unique=True),
+    sa.Column("subject", sa.Text, nullable=False, server_default=""),
+    sa.Column("text", sa.Text, nullable=False, server_default=""),
+    sa.Column("html", sa.Text, nullable=False, server_default=""),
+    sa.Column("language", sa.String(20), nullable=False, server_default="en"),
+    sa.Column("from_name", sa.Text, nullable=False, server_default=""),
+    sa.Column("from_address", sa.Text, nullable=False, server_default=""),
+    sa.Column("reply_to", sa.Text, nullable=False, server_default=""),
+    sa.Column("to_name", sa.Text, nullable=False, server_default=""),
+    #: The PDF below state_dir, its SHA-256, its pages.
+    sa.Column("pdf", sa.Text, nullable=False, server_default=""),
+    sa.Column("pdf_sha256", sa.String(64), nullable=False, server_default=""),
+    sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sent_at", Utc),
+    sa.UniqueConstraint("milestone_id", "version", "target"),
+    sa.Index("ix_deliveries_state", "state"),
+    sa.Index("ix_deliveries_email_handed_at", "email", "handed_at"),
+)
+
+posts = sa.Table(
+    "posts",
+    metadata,
+    *_work(),
+    sa.Column("outlet", sa.String(100), nullable=False),
+    #: The same for every attempt; unique over all posts.
+    sa.Column("key", sa.String(200), nullable=False, unique=True),
+    sa.Column("text", sa.Text, nullable=False, server_default=""),
+    sa.Column("url", sa.Text, nullable=False, server_default=""),
+    sa.Column("posted_at", Utc),
+    sa.UniqueConstraint("milestone_id", "version", "outlet"),
+    sa.Index("ix_posts_state", "state"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    #: delivery or post, and its row.
+    sa.Column("thing", sa.String(10), nullable=False),
+    sa.Column("row_id", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("outcome", sa.String(10), nullable=False),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("code", sa.Integer, nullable=False),
+    sa.Column("enhanced", sa.String(20), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    #: SHA-256 of the whole message as handed over; empty for posts.
+    sa.Column("sha256", sa.String(64), nullable=False, server_default=""),
+    sa.Index("ix_attempts_thing_row_id", "thing", "row_id"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    #: delivery, post, milestone, campaign, signature
+    sa.Column("thing", sa.String(10), nullable=False),
+    sa.Column("ref", sa.Text, nullable=False),
+    sa.Column("campaign", sa.String(100), nullable=False),
+    sa.Column("old", sa.String(12), nullable=False),
+    sa.Column("new", sa.String(12), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    #: SHA-256 over the row before and this row: the log cannot be edited unseen.
+    sa.Column("hash", sa.String(64), nullable=False),
+)
