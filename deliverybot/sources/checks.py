@@ -1,0 +1,83 @@
+"""What `check` says about a source: found, missing, dropped, doubtful."""
+
+from __future__ import annotations
+
+import itertools
+
+from deliverybot import errors
+from deliverybot.sources import columns, files
+from deliverybot.sources import reading as kinds
+
+#: Rows at the start that are tried, and bad ones among them that are shown.
+_TRIED, _SHOWN = 1000, 3
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def changed(name: str) -> errors.Fault:
+    """Say that a file was read from its start again."""
+    return errors.Fault(
+        level="warning",
+        what="what was read before has changed, or the settings that say how to read it; "
+        "the file was read from its start",
+        hint="people are recognised by id, e-mail address or time of signing; a file without "
+        "these must only grow at its end, since its rows are recognised by their place",
+        file=name,
+        line=1,
+    )
+
+
+def look(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
+    """Say what a reading of this file would find."""
+    found = reading.found
+    faults = [_fault("ok", file, f"the file is there: {_form(reading)}")]
+    if reading.guessed:
+        what = f"the encoding {reading.mark.encoding} is a guess"
+        hint = f'look at the names in a preview; then set encoding = "{reading.mark.encoding}"'
+        faults.append(_fault("warning", file, what, hint))
+    if not found.header:
+        return [*faults, _fault("warning", file, "there is no signature in it yet")]
+    problems = found.problems()
+    faults += [_fault("fault", file, what, hint) for what, hint in problems]
+    if found.at:
+        pairs = (f"{field} from {found.header[place]!r}" for field, place in found.at.items())
+        faults.append(_fault("ok", file, f"fields found: {', '.join(pairs)}"))
+    if found.dropped:
+        what = f"dropped at the door, never stored: {columns.listed(found.dropped)}"
+        faults.append(_fault("ok", file, what))
+    if not any(field in found.at for field in columns.KEYS):
+        what = "no id, e-mail address or time of signing: people of one name cannot be told apart"
+        hint = (
+            "each row counts as one signer, by its place in the file, so the file must only grow "
+            "at its end; better map `id`, `email` or `signed_at` under [source]"
+        )
+        faults.append(_fault("warning", file, what, hint))
+    return faults if problems else faults + _tried(file, reading)
+
+
+def _tried(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
+    rows = list(itertools.islice(reading.rows(), _TRIED))
+    if not rows:
+        return [_fault("warning", file, "there is no signature in it yet")]
+    bad = [row for row in rows if row.values is None]
+    faults = [
+        _fault("warning", file, f"this row would be left out: {row.problem}", line=row.line)
+        for row in bad[:_SHOWN]
+    ]
+    if len(bad) > _SHOWN:
+        what = f"of the first {len(rows)} rows, {len(bad)} would be left out"
+        faults.append(_fault("warning", file, what))
+    return faults
+
+
+def _form(reading: kinds.Reading) -> str:
+    mark = reading.mark
+    if mark.kind == "csv":
+        signs = _DELIMITERS.get(mark.delimiter, repr(mark.delimiter))
+        return f"CSV in {mark.encoding}, values separated by {signs}"
+    return f"JSON lines in {mark.encoding}"
+
+
+def _fault(
+    level: str, file: files.File, what: str, hint: str = "", *, line: int = 1
+) -> errors.Fault:
+    return errors.Fault(level=level, what=what, hint=hint, file=file.name, line=line)

@@ -1,0 +1,200 @@
+"""From a row of texts to a signer: cleaned, dated, recognisable, nothing private left."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+
+from deliverybot import campaign as campaigns
+from deliverybot import model, screen
+from deliverybot.sources import files
+
+_YES = frozenset(
+    "yes y true t 1 x on ok checked agree agreed subscribed ✓ ✔ ☑ ja j jes jah jā taip oui si sí "
+    "sì s sim da да так tak ano áno igen evet ναι kyllä はい 是 예 네 हाँ نعم כן".split()  # noqa: RUF001
+)
+_NO = frozenset(
+    "no n false f 0 off unchecked disagree unsubscribed nein nee nej nei non não nao nie nu ne ei "
+    "нет ні не nem hayır hayir όχι οχι いいえ 否 不 아니요 नहीं لا לא".split()  # noqa: RUF001
+)
+_SPOKEN = re.compile(
+    r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})"
+    r"(?:,?[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?"
+)
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+_SECONDS, _MILLISECONDS = range(9, 11), range(12, 14)
+_NOON = 12
+_MAX_SEEN = 20_000
+_POSTCODE = 32
+
+
+class Clerk:
+    """Turns rows into signers for one campaign."""
+
+    def __init__(self, campaign: campaigns.Campaign, secret: bytes, *, copy: str = "") -> None:
+        self._slug = campaign.slug
+        self._secret = secret
+        self._zone = zoneinfo.ZoneInfo(campaign.timezone)
+        self._consent = campaign.consent
+        #: Tells the rows of an imported file from those of the campaign's own.
+        self._copy = copy
+        self._places: dict[str, str] = {}
+        self._noted: set[str] = set()
+        #: Things to tell a person, each kind once: line and words.
+        self.notices: list[tuple[int, str, str]] = []
+
+    def signer(self, row: files.Row, number: int, asked: frozenset[str]) -> model.Signer | str:
+        """Make a signer of the row that stands at place `number`, or say why there is none.
+
+        `asked` names the fields of consent that these signers were asked for;
+        for the others the campaign's [consent] holds, and texts need a yes.
+        """
+        if row.values is None:
+            return row.problem
+        (id_, name, first, last, email, city, region, country, postcode, comment, signed,
+         public, to_target, mail, sms) = row.values  # fmt: skip
+        full = name if name.strip() else f"{first} {last}"
+        if not (full.strip() or id_.strip() or email.strip() or signed.strip()):
+            return "it holds neither a name nor an id, an e-mail address or a time"
+        signed_at = self._time(signed, row.line) if signed else None
+        shown = screen.clean(full)
+        city, country = self._place(city), self._place(country)
+        postcode = screen.clean(postcode, _POSTCODE) if postcode else ""
+        key_email = self._key_email(email, row.line) if email else None
+        if key_id := id_.strip():
+            key = self._key("id", key_id)
+        elif key_email:
+            key = None
+        elif signed_at is None:
+            key = self._key("row", f"{self._copy}{number}")
+        else:
+            # A line end occurs in no cleaned text, so no two people run together.
+            seen = f"{shown}\n{city}\n{postcode}\n{country}\n{signed_at.isoformat()}"
+            key = self._key("seen", seen)
+        default, line = self._consent, row.line
+        return model.Signer(
+            key_id=key,
+            key_email=key_email,
+            name=shown,
+            city=city,
+            region=self._place(region),
+            country=country,
+            postcode=postcode,
+            comment=screen.clean_block(comment) if comment else "",
+            signed_at=signed_at,
+            public=self._allows(public, line) if "public" in asked else default.public,
+            to_target=self._allows(to_target, line) if "to_target" in asked else default.to_target,
+            mail=self._allows(mail, line) if "mail" in asked else default.mail,
+            sms="sms" in asked and self._allows(sms, line),
+        )
+
+    def _key(self, kind: str, value: str) -> bytes:
+        return screen.key(self._secret, self._slug, kind, value)
+
+    def _place(self, text: str) -> str:
+        # The same few towns come again and again.
+        if not text:
+            return ""
+        place = self._places.get(text)
+        if place is None:
+            place = screen.clean(text)
+            if len(self._places) < _MAX_SEEN:
+                self._places[text] = place
+        return place
+
+    def _key_email(self, email: str, line: int) -> bytes | None:
+        address = screen.normalise_email(email)
+        if address is None:
+            if email.strip():
+                what = "an e-mail address cannot be read; such signers are recognised without it"
+                self._note(line, "email", what)
+            return None
+        return self._key("email", address)
+
+    def _time(self, text: str, line: int) -> datetime | None:
+        found = when(text, self._zone)
+        if found is None and text.strip():
+            shape = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text.strip()))[:40]
+            what = f"a time of signing cannot be read (its form is {screen.clean(shape)!r})"
+            hint = (
+                "such signers count and have no time; forms that are read: 2026-11-22T00:50:00Z, "
+                "2026-11-22 00:50, 22.11.2026, 11/22/2026 where only one reading is possible"
+            )
+            self._note(line, "signed_at", what, hint)
+        return found
+
+    def _allows(self, text: str, line: int) -> bool:
+        if text in _YES:
+            return True
+        word = text.strip().casefold()
+        if word in _YES:
+            return True
+        if word and word not in _NO:
+            what = "a permission is neither yes nor no in a language known here; it counts as no"
+            self._note(line, "consent", what)
+        return False
+
+    def _note(self, line: int, kind: str, what: str, hint: str = "") -> None:
+        if kind not in self._noted:
+            self._noted.add(kind)
+            self.notices.append((line, what, hint))
+
+
+def when(text: str, zone: zoneinfo.ZoneInfo) -> datetime | None:
+    """Read a time; one without a zone is of the campaign's.  None if it is not certain.
+
+    ISO 8601 in all its forms; unix seconds or milliseconds; day.month.year;
+    with slashes or dashes only where one of the two numbers cannot be a month
+    or both are the same: 11/05/2026 is another day on either side of the sea.
+    """
+    text = text.strip()
+    try:
+        found = _number(text) or _iso(text) or _spoken(text)
+        if found is None:
+            return None
+        if found.tzinfo is not UTC:
+            found = (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found if _EARLIEST <= found < _LATEST else None
+
+
+def _number(text: str) -> datetime | None:
+    if not text.isdigit():
+        return None
+    if len(text) in _SECONDS:
+        return datetime.fromtimestamp(int(text), UTC)
+    if len(text) in _MILLISECONDS:
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text))
+    return None
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        if text.endswith(" UTC"):
+            return datetime.fromisoformat(text.removesuffix(" UTC") + "Z")
+        return None
+
+
+def _spoken(text: str) -> datetime | None:
+    found = _SPOKEN.fullmatch(text)
+    if found is None:
+        return None
+    parts = found.groups()
+    one, two, three = int(parts[0]), int(parts[2]), int(parts[3])
+    hour, minute, second = (int(part or 0) for part in parts[4:7])
+    if len(parts[0]) == 4:  # noqa: PLR2004 - a year comes first, as in ISO with other signs
+        year, month, day = one, two, three
+    elif parts[1] == "." or one > 12 or one == two:  # noqa: PLR2004 - months in a year
+        year, month, day = three, two, one
+    elif two > 12:  # noqa: PLR2004
+        year, month, day = three, one, two
+    else:
+        return None
+    if parts[7]:
+        hour = hour % _NOON + (_NOON if parts[7] in "Pp" else 0)
+    return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the zone comes after
