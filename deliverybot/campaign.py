@@ -1,0 +1,400 @@
+"""One campaign: the TOML file under schedules/ that a campaigner writes.
+
+The file's stem is the campaign's slug.  Sections and keys are those of the
+class names and fields here; ``deliverybot schema campaign`` prints them for
+editors.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import pathlib
+import zoneinfo
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, Self
+
+import pydantic
+import pydantic_core
+
+from deliverybot import config, errors, faults, hours, places, values
+
+_Hours = hours.Hours  # Target.hours hides the module within its class
+# fmt: off
+SignerField = Literal[
+    "id", "name", "first_name", "last_name", "email", "phone", "city", "region", "country",
+    "postcode", "comment", "signed_at", "public", "to_target", "mail", "sms",
+]
+# fmt: on
+_Positive = Annotated[int, pydantic.Field(gt=0)]
+_Percent = Annotated[int, pydantic.Field(ge=1, le=1000)]
+
+
+class _FileSource(values.Section):
+    #: The file, relative to the campaign's own file.
+    path: Annotated[str, pydantic.Field(min_length=1)]
+    #: Time between readings such as "5m"; instead of `cron`.
+    every: values.Duration | None = None
+    #: Five cron fields, read in UTC, 0 is Monday; instead of `every`.
+    cron: values.Cron | None = None
+    #: Our field = their column.
+    columns: dict[SignerField, str] = pydantic.Field(default={})
+    #: Such as "utf-8" or "cp1252"; found out by itself where it is not given.
+    encoding: values.Encoding | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_clock(self) -> Self:
+        if (self.every is None) == (self.cron is None):
+            raise faults.wrong(
+                "[source] needs either 'every' or 'cron'",
+                'how often to read the signatures: every = "5m", or cron = "*/5 * * * *"',
+            )
+        return self
+
+    @property
+    def every_seconds(self) -> int | None:
+        """Seconds between readings; None where `cron` says when."""
+        return None if self.every is None else values.seconds(self.every)
+
+
+class CsvSource(_FileSource):
+    """Signatures in a CSV file that grows at its end."""
+
+    #: The kind of source.
+    kind: Literal["csv"]
+    #: One character; found out by itself where it is not given.
+    delimiter: values.Delimiter | None = None
+
+
+class JsonlSource(_FileSource):
+    """Signatures in a file of one JSON object a line, growing at its end."""
+
+    #: The kind of source.
+    kind: Literal["jsonl"]
+
+
+Source = Annotated[CsvSource | JsonlSource, pydantic.Field(discriminator="kind")]
+
+
+class Consent(values.Section):
+    """What signing meant where these signatures come from; unknown is no."""
+
+    #: File with the words that signers saw, relative to the campaign's file.
+    wording: Annotated[str, pydantic.Field(min_length=1)]
+    #: Signers may be listed in public.
+    public: bool = False
+    #: Signers may be named to the target.
+    to_target: bool = False
+    #: Signers may get bulletins.
+    mail: bool = False
+
+
+class Signers(values.Section):
+    """What the list in the letter shows of a signer."""
+
+    #: The columns of the list, in this order.
+    fields: tuple[Literal["name", "city", "region", "country"], ...] = ("name", "city", "country")
+    #: How names are shown: in full, with the family name's initial, or the first name only.
+    name: Literal["full", "initial", "first"] = "full"
+    #: Comments in the letter; none in this version.
+    comments: Literal["none"] = "none"
+
+
+class Milestone(values.Section):
+    """When a letter is due; exactly one of the four keys."""
+
+    #: Numbers of signatures.
+    at: Annotated[tuple[_Positive, ...], pydantic.Field(min_length=1)] | None = None
+    #: Each so many signatures.
+    every: _Positive | None = None
+    #: Shares of the goal, in percent.
+    percent: Annotated[tuple[_Percent, ...], pydantic.Field(min_length=1)] | None = None
+    #: A day and time; without an offset it is read in the campaign's time zone.
+    on: dt.datetime | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        given = [key for key in type(self).model_fields if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise faults.wrong(
+                f"a [[milestones]] section has {' and '.join(given) or 'no rule'}; it needs one",
+                "write a [[milestones]] section for each of at, every, percent, on",
+            )
+        return self
+
+    def on_utc(self, timezone: str) -> dt.datetime | None:
+        """Return `on` as a UTC instant; `timezone` is the campaign's."""
+        if self.on is None or self.on.tzinfo is not None:
+            return self.on and self.on.astimezone(dt.UTC)
+        return hours.to_utc(self.on, zoneinfo.ZoneInfo(timezone))
+
+
+class Target(values.Section):
+    """One person that the letter is for."""
+
+    #: Name for machines: a-z, 0-9 and dashes; never change it once a letter went out.
+    id: values.Name
+    #: The person's name.
+    name: values.SomeWords
+    #: The address that the letter is mailed to.
+    email: values.Address
+    #: The person's office, such as "Chief Executive".
+    role: values.Words = ""
+    #: The company or authority.
+    organisation: values.Words = ""
+    #: First line of the letter; a letter without one is legal.
+    salutation: values.Words = ""
+    #: The target's own clock.
+    timezone: values.Timezone = "UTC"
+    #: When mail may arrive; "Mon-Sun 00:00-24:00" is always.
+    hours: values.OfficeHours = "Mon-Fri 09:00-17:00"
+    #: ISO country code of the public holidays to keep; empty for none.
+    holidays: values.Holidays = ""
+    #: Mails to this address over all campaigns, such as "1/week".
+    budget: values.Budget | None = None
+
+    @property
+    def office(self) -> _Hours:
+        """`hours`, as the functions of that module take it."""
+        return _Hours.parse(self.hours)
+
+    @property
+    def budget_limit(self) -> tuple[int, int] | None:
+        """(mails, seconds); None where there is no limit."""
+        return None if self.budget is None else values.budget(self.budget)
+
+
+class DeliveryRules(values.Section):
+    """How letters go out."""
+
+    #: Whether a person approves each letter, the first one to each target, or none.
+    approval: Literal["each", "first", "none"] = "each"
+    #: What becomes of milestones already passed when first read.
+    first_reading: Literal["hold", "deliver", "skip"] = "hold"
+    #: attach: the list stands in the PDF; none: the letter names nobody.
+    signers: Literal["attach", "none"] = "attach"
+    #: each: one letter a target; all: one letter that names all of them.
+    addressees: Literal["each", "all"] = "each"
+    #: A reading that multiplies the count by more waits for a second one and a person.
+    max_jump: Annotated[float, pydantic.Field(gt=1)] = 3.0
+    #: An older crossing is delivered but no longer posted as news.
+    stale_after: values.Duration = "24h"
+
+    @property
+    def stale_seconds(self) -> int:
+        """`stale_after` in seconds."""
+        return values.seconds(self.stale_after)
+
+
+class PostRules(values.Section):
+    """One post for each milestone on one outlet."""
+
+    #: Name of an [outlets.NAME] section of config.toml.
+    outlet: values.Name
+    #: File in the letter's folder.
+    template: values.FileName = "post.txt"
+    #: Whether a person approves each post.
+    approval: Literal["each", "none"] = "each"
+
+
+class Campaign(values.Section):
+    """One petition and its plan."""
+
+    #: The petition's title; it becomes part of the mail's subject.
+    title: values.SomeWords
+    #: The demand, in words.
+    ask: values.SomeWords
+    #: The petition's page.
+    url: values.Url
+    #: Signatures wanted; needed for milestones in percent.
+    goal: _Positive | None = None
+    #: Folder under letters/.
+    letter: values.FileName
+    #: Language of the letter.
+    language: values.Language = "en"
+    #: Clock of the campaign's own dates.
+    timezone: values.Timezone = "UTC"
+    #: we: one joint letter; I: one voice.
+    voice: Literal["we", "I"] = "we"
+    #: Where signatures come from.
+    source: Source
+    #: What signing meant.
+    consent: Consent
+    #: What the list shows.
+    signers: Signers = Signers()
+    #: When letters are due.
+    milestones: Annotated[tuple[Milestone, ...], pydantic.Field(min_length=1)]
+    #: Whom the letter is for.
+    targets: Annotated[tuple[Target, ...], pydantic.Field(min_length=1)]
+    #: How letters go out.
+    delivery: DeliveryRules = DeliveryRules()
+    #: Where milestones are told.
+    posts: tuple[PostRules, ...] = ()
+
+    # Set by the loader, never by a person: the file's stem, the file, what signers saw.
+    slug: str = pydantic.Field(default="", exclude=True)
+    file: pathlib.Path = pydantic.Field(default=pathlib.Path(), exclude=True)
+    wording_text: str = pydantic.Field(default="", exclude=True, repr=False)
+
+    @property
+    def source_path(self) -> pathlib.Path:
+        """The file of signatures."""
+        return self.file.parent / self.source.path
+
+    @property
+    def consent_version(self) -> str:
+        """SHA-256, in hex, of the file with the words that signers saw."""
+        return hashlib.sha256(self.wording_text.encode()).hexdigest()
+
+
+_KINDS = "parquet sql http-json http-html epetitions actionnetwork actionkit decidim webhook hosted"
+_EXPORT = 'export the signatures to a file and use kind = "csv" or kind = "jsonl"'
+_LATER: Mapping[places.Path, str] = {
+    **{("source", "kind", kind): _EXPORT for kind in _KINDS.split()},
+    ("signers", "comments", "approved"): 'use comments = "none"',
+    ("delivery", "signers", "link"): 'use signers = "attach" or signers = "none"',
+    ("posts", "*", "card"): "leave the line out: posts go out as text",
+    ("posts", "*", "approval", "first"): 'use approval = "each" or approval = "none"',
+}
+_CONSENT = """say what signing meant:
+    [consent]
+    wording = "consent-v1.txt"  # a file with the words that signers saw
+    public = false              # may be listed in public
+    to_target = true            # may be named to the target
+    mail = false                # may get bulletins"""
+_MISSING: Mapping[places.Path, tuple[str, str]] = {
+    ("consent",): (
+        "a campaign without [consent] cannot show or name anybody: unknown is no",
+        _CONSENT,
+    ),
+    ("milestones",): ("without [[milestones]] nothing is ever sent", "add a section"),
+    ("targets",): ("without [[targets]] the letter is for nobody", "add a [[targets]] section"),
+}
+
+
+def load(path: pathlib.Path) -> Campaign:
+    """Read one campaign's file; raise `errors.ConfigError` with every fault in it."""
+    text = places.read(path)
+    data = places.parse(text, str(path))
+    origin = faults.Origin(
+        file=str(path), text=text, data=data, model=Campaign, later=_LATER, missing=_MISSING
+    )
+    found = [*faults.reserved(data, origin), *_slug_faults(path), *_plan_faults(data, origin)]
+    wording, wording_faults = _wording(data, path, origin)
+    try:
+        campaign = Campaign.model_validate(
+            data | {"slug": path.stem, "file": path, "wording_text": wording}
+        )
+    except pydantic.ValidationError as error:
+        found += faults.to_faults(error, origin)
+    if found or wording_faults:
+        raise errors.ConfigError(faults.in_order([*found, *wording_faults]))
+    return campaign
+
+
+def load_all(folder: pathlib.Path) -> list[Campaign]:
+    """Read every campaign under `folder`; raise one `errors.ConfigError` for all their faults."""
+    campaigns, found = list[Campaign](), list[errors.Fault]()
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            campaigns.append(load(path))
+        except errors.ConfigError as error:
+            found += error.faults
+    if not campaigns and not found:
+        what = "there is no campaign: no file NAME.toml in this folder"
+        found = [_about(folder, what, "deliverybot init writes an example to edit")]
+    if found:
+        raise errors.ConfigError(found)
+    return campaigns
+
+
+def _slug_faults(path: pathlib.Path) -> list[errors.Fault]:
+    try:
+        values.name(path.stem)
+    except pydantic_core.PydanticCustomError as error:
+        what = f"the file's name becomes the campaign's: {error.message()}"
+        return [_about(path, what, "rename the file to small letters a-z, digits and dashes")]
+    return []
+
+
+def _about(path: pathlib.Path, what: str, hint: str) -> errors.Fault:
+    return errors.Fault(level="fault", what=what, hint=hint, file=str(path))
+
+
+def _plan_faults(data: Mapping[str, object], origin: faults.Origin) -> list[errors.Fault]:
+    """Return what is wrong between sections, whether or not each of them is well formed."""
+    found = []
+    for n, milestone in enumerate(places.sections(data.get("milestones"))):
+        if "percent" in milestone and data.get("goal") is None:
+            path = ("milestones", n, "percent")
+            found.append(origin.fault(path, "'percent' of what? 'goal' is missing", "goal = 10000"))
+    for section, key in (("targets", "id"), ("posts", "outlet")):
+        seen: set[object] = set()
+        for n, entry in enumerate(places.sections(data.get(section))):
+            word = entry.get(key)
+            if isinstance(word, str) and word in seen:
+                what = f"two [[{section}]] have the {key} {word!r}"
+                found.append(origin.fault((section, n, key), what, "give each its own"))
+            seen.add(word if isinstance(word, str) else None)
+    source = places.value_at(data, ("source", "path"))
+    if isinstance(source, str) and source and "\0" not in source:
+        folder = (pathlib.Path(origin.file).parent / source).parent
+        if not folder.is_dir():
+            what = f"'path': there is no folder {str(folder)!r}"
+            found.append(origin.fault(("source", "path"), what, "the path begins at this file"))
+    return found
+
+
+def _wording(
+    data: Mapping[str, object], path: pathlib.Path, origin: faults.Origin
+) -> tuple[str, list[errors.Fault]]:
+    """Return the words that signers saw, or why they cannot be read."""
+    name = places.value_at(data, ("consent", "wording"))
+    if not isinstance(name, str) or not name:
+        return "", []
+    where: places.Path = ("consent", "wording")
+    hint = "put the words that signers saw into this file, as UTF-8 text"
+    try:
+        text = (path.parent / name).read_bytes().decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        what = f"'wording': {name!r} cannot be read: {reason}"
+        return "", [origin.fault(where, what, hint)]
+    if not text.strip():
+        return "", [origin.fault(where, f"'wording': {name!r} is empty", hint)]
+    return text, []
+
+
+def check(campaigns: Iterable[Campaign], settings: config.Settings) -> list[errors.Fault]:
+    """Return what is wrong between the campaigns and the installation."""
+    return [fault for one in campaigns for fault in _against(one, settings)]
+
+
+def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault]:
+    text = places.read(campaign.file)
+    origin = faults.Origin(file=str(campaign.file), text=text, data={}, model=Campaign)
+    found = []
+    for n, post in enumerate(campaign.posts):
+        if post.outlet not in settings.outlets:
+            close = places.nearest(post.outlet, settings.outlets)
+            hint = f"did you mean '{close}'?" if close else f"add [outlets.{post.outlet}] there"
+            what = f"config.toml has no outlet {post.outlet!r}"
+            found.append(origin.fault(("posts", n, "outlet"), what, hint))
+    folder = settings.letters / campaign.letter
+    if not folder.is_dir():
+        close = places.nearest(campaign.letter, [one.name for one in settings.letters.glob("*/")])
+        hint = f"did you mean '{close}'?" if close else "make the folder and put letter.md into it"
+        found.append(origin.fault(("letter",), f"there is no folder {str(folder)!r}", hint))
+    if settings.mail.transport == "smtp" and not values.is_loopback(settings.mail.host):
+        for n, target in enumerate(campaign.targets):
+            if values.is_invented(target.email):
+                what = f"{target.email!r} is a made-up address and {settings.mail.host} is real"
+                hint = 'write the target\'s address, or use transport = "folder" to try things out'
+                found.append(origin.fault(("targets", n, "email"), what, hint))
+    return found
+
+
+def schema() -> dict[str, object]:
+    """Return the JSON Schema of a campaign's file, for editors."""
+    sections = (CsvSource, JsonlSource, Consent, Signers, Milestone, Target, DeliveryRules)
+    return values.schema(Campaign, *sections, PostRules)

@@ -1,0 +1,344 @@
+"""The installation: config.toml, the environment and secret files.
+
+Precedence: command line, environment, secret file, TOML.  A secret has no place
+in config.toml.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import os
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+import pydantic_settings
+import typing_extensions
+
+from deliverybot import errors, faults, places, secret_places, values
+
+_Above0 = Annotated[float, pydantic.Field(gt=0)]
+_Secret = pydantic.SecretStr
+
+
+class Sender(values.Section):
+    """Who the letters come from."""
+
+    #: The name in the From line.
+    name: values.SomeWords
+    #: The address in the From line.
+    address: values.Address
+    #: Where answers go; empty: to `address`.
+    reply_to: values.OptionalAddress = ""
+
+
+class Timeouts(values.Section):
+    """Seconds; RFC 5321 section 4.5.3.2 gives the floors behind the defaults."""
+
+    #: Until the relay takes the connection.
+    connect: _Above0 = 30
+    #: Until it answers a command.
+    command: _Above0 = 300
+    #: No byte taken by the relay for this long.
+    stall: _Above0 = 180
+    #: Wait for the answer after the final dot.
+    done: _Above0 = 600
+
+
+class Mail(values.Section):
+    """How letters leave."""
+
+    #: smtp: to a relay; folder: .eml files under state_dir/outbox.
+    transport: Literal["smtp", "folder"] = "folder"
+    #: Name or number of the relay.
+    host: str = ""
+    #: Port of the relay.
+    port: Annotated[int, pydantic.Field(ge=1, le=65535)] = 587
+    #: How the connection is protected.
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    #: Account at the relay; empty for none.
+    username: values.Words = ""
+    #: From DELIVERYBOT_MAIL__PASSWORD or a secret file, never from config.toml.
+    password: _Secret = _Secret("")
+    #: Connections open at a time.
+    connections: Annotated[int, pydantic.Field(ge=1, le=100)] = 4
+    #: Mails an hour at most.
+    per_hour: Annotated[int, pydantic.Field(ge=1)] = 100
+    #: Largest encoded mail; the relay's own limit wins if it is smaller.
+    max_message: values.Size = "20 MB"
+    #: Seconds to wait.
+    timeouts: Timeouts = Timeouts()
+
+    @property
+    def max_message_bytes(self) -> int:
+        """`max_message` in bytes."""
+        return values.size(self.max_message)
+
+    @pydantic.model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.transport == "smtp" and not self.host:
+            raise faults.wrong(
+                '[mail] has transport = "smtp" and no host',
+                'host = "relay.example.org", or transport = "folder" to try things out',
+            )
+        if self.host and not re.fullmatch(r"[A-Za-z0-9._:\[\]-]{1,255}", self.host):
+            raise faults.wrong("[mail] host is no name of a machine", "without http:// or a port")
+        if self.security == "none" and self.username and not values.is_loopback(self.host):
+            raise faults.wrong(
+                '[mail] would send the password in the clear: security = "none"',
+                'use security = "starttls" (port 587) or "tls" (port 465)',
+            )
+        return self
+
+
+class FolderOutlet(values.Section):
+    """Posts as text files under state_dir/outbox."""
+
+    #: The kind of outlet.
+    kind: Literal["folder"]
+
+
+class XOutlet(values.Section):
+    """Posts on X, as the user whose OAuth 1.0a tokens these are."""
+
+    #: The kind of outlet.
+    kind: Literal["x"]
+    #: Where the network answers.
+    api: values.Url = "https://api.twitter.com"
+    #: From the environment or a secret file, as the three below.
+    consumer_key: _Secret = _Secret("")
+    #: Belongs to `consumer_key`.
+    consumer_secret: _Secret = _Secret("")
+    #: The posting user's token.
+    access_token: _Secret = _Secret("")
+    #: Belongs to `access_token`.
+    access_token_secret: _Secret = _Secret("")
+    #: Seconds for one request.
+    timeout: _Above0 = 30
+
+    @pydantic.field_validator("api")
+    @classmethod
+    def _protected(cls, api: str) -> str:
+        parts = urllib.parse.urlsplit(api)
+        if parts.scheme != "https" and not values.is_loopback(parts.hostname or ""):
+            raise faults.wrong("tokens would travel in the clear", "use https://")
+        return api
+
+
+Outlet = Annotated[FolderOutlet | XOutlet, pydantic.Field(discriminator="kind")]
+
+
+class Pdf(values.Section):
+    """Limits of the process that renders a letter, and its paper."""
+
+    #: Size of the page.
+    paper: Literal["A4", "Letter"] = "A4"
+    #: Seconds of processor time.
+    cpu: Annotated[int, pydantic.Field(gt=0)] = 900
+    #: Address space, such as "4 GB".
+    memory: values.Size = "4 GB"
+    #: Seconds on the wall clock.
+    time: Annotated[int, pydantic.Field(gt=0)] = 1800
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return values.size(self.memory)
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Reading:
+    """What `load` read, strongest first, and what pydantic-settings made of it."""
+
+    sources: tuple[dict[str, Any], ...] = dataclasses.field(repr=False)
+    merged: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+
+#: Set only inside `load`, so that Settings(...) in code depends on its arguments alone.
+_reading: contextvars.ContextVar[_Reading | None] = contextvars.ContextVar("_reading", default=None)
+
+
+class _Seen(pydantic_settings.PydanticBaseSettingsSource):
+    """The last source: adds nothing, keeps what the others came to, to word the faults."""
+
+    @typing_extensions.override
+    def get_field_value(self, field: object, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    @typing_extensions.override
+    def __call__(self) -> dict[str, Any]:
+        if reading := _reading.get():
+            reading.merged = self.current_state
+        return {}
+
+
+class Settings(pydantic_settings.BaseSettings):
+    """Everything in config.toml."""
+
+    model_config = pydantic_settings.SettingsConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        case_sensitive=True,
+    )
+
+    #: The ledger: sqlite:///FILE or postgresql://USER@HOST/NAME.
+    database: str = pydantic.Field(default="sqlite:///var/deliverybot.db", repr=False)
+    #: Folder of PDFs, volumes and the outbox.
+    state_dir: Annotated[str, pydantic.Field(min_length=1)] = "var"
+    #: Address of this installation, for links in letters and posts.
+    public_url: values.OptionalUrl = ""
+    #: How work reaches workers.
+    engine: Literal["embedded"] = "embedded"
+    #: Folder of secret files such as mail__password.
+    secrets_dir: str = ""
+    #: Folder of the letters' folders.
+    letters_dir: Annotated[str, pydantic.Field(min_length=1)] = "letters"
+    #: Folder of the campaigns' files.
+    schedules_dir: Annotated[str, pydantic.Field(min_length=1)] = "schedules"
+    #: Who the letters come from.
+    sender: Sender
+    #: How letters leave.
+    mail: Mail = Mail()
+    #: Where posts go, by name.
+    outlets: dict[values.Name, Outlet] = {}
+    #: How letters are rendered.
+    pdf: Pdf = Pdf()
+
+    # Set by the loader: the folder of config.toml, which relative paths are relative to.
+    root: pathlib.Path = pydantic.Field(default=pathlib.Path(), exclude=True)
+
+    @classmethod
+    @typing_extensions.override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
+    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
+        """Return the arguments, then what `load` read, and nothing from elsewhere."""
+        source = pydantic_settings.InitSettingsSource
+        reading = _reading.get()
+        read = [source(settings_cls, one) for one in reading.sources] if reading else []
+        return (init_settings, *read, _Seen(settings_cls))
+
+    @pydantic.field_validator("database")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not re.match(r"sqlite:///(?!:memory:|$|\?)|postgresql://[^/?]*/[^/?]", url):
+            raise faults.wrong(
+                "this is no database that deliverybot knows",
+                "sqlite:///var/deliverybot.db or postgresql://user@host/name",
+            )
+        return url
+
+    def path(self, value: str) -> pathlib.Path:
+        """Return a path of config.toml, which is relative to its folder, as an absolute one."""
+        return (self.root / value).absolute()
+
+    @property
+    def state(self) -> pathlib.Path:
+        """Folder of PDFs, volumes and the outbox."""
+        return self.path(self.state_dir)
+
+    @property
+    def letters(self) -> pathlib.Path:
+        """Folder of the letters' folders."""
+        return self.path(self.letters_dir)
+
+    @property
+    def schedules(self) -> pathlib.Path:
+        """Folder of the campaigns' files."""
+        return self.path(self.schedules_dir)
+
+    @property
+    def database_url(self) -> str:
+        """The database as SQLAlchemy wants it; holds the password."""
+        if self.database.startswith("sqlite:///"):
+            return f"sqlite:///{self.path(self.database.removeprefix('sqlite:///'))}"
+        return self.database.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def database_shown(self) -> str:
+        """The database as a person may read it: without a password."""
+        if self.database.startswith("sqlite:///"):
+            return self.database
+        head, _, query = self.database.partition("?")
+        shown = re.sub(r"(//[^:@/]*):.*@", r"\1:***@", head)
+        return f"{shown}?***" if query else shown
+
+
+_LATER: Mapping[places.Path, str] = {
+    ("engine", "procrastinate"): 'use engine = "embedded"',
+    ("web",): "leave the section out; deliverybot status shows what goes on",
+    ("outlets", "*", "kind", "mastodon"): 'use kind = "folder" and post the text by hand',
+    ("outlets", "*", "kind", "bluesky"): 'use kind = "folder" and post the text by hand',
+}
+_MISSING: Mapping[places.Path, tuple[str, str]] = {
+    ("sender",): (
+        "the section [sender] is missing: a letter needs a sender",
+        '[sender]\n    name = "Your organisation"\n    address = "letters@your-domain"',
+    ),
+}
+
+
+def load(
+    path: pathlib.Path,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings; raise `errors.ConfigError` with every fault in them.
+
+    `overrides` (sections as mappings) come from the command line; `environ` is
+    the process's own unless given.
+    """
+    text = places.read(path, missing="deliverybot init writes one to edit")
+    data = places.parse(text, str(path))
+    given = dict(overrides or {})
+    found = secret_places.gather(
+        Settings, given, os.environ if environ is None else environ, data, path.absolute().parent
+    )
+    origin = faults.Origin(
+        file=str(path), text=text, data=data, model=Settings, elsewhere=found.origins,
+        later=_LATER, missing=_MISSING,
+    )  # fmt: skip
+    here = dataclasses.replace(origin, elsewhere={})
+    wrong = [
+        *found.faults,
+        *faults.reserved(data, here),
+        *(_in_the_open(secret, here) for secret in secret_places.secrets_in(Settings, data)),
+    ]
+    reading = _Reading(sources=(found.environment, found.files, data))
+    token = _reading.set(reading)
+    try:
+        settings = Settings(**{**given, "root": path.absolute().parent})  # type: ignore[arg-type]
+    except pydantic.ValidationError as error:
+        wrong += faults.to_faults(error, dataclasses.replace(origin, data=reading.merged))
+    finally:
+        _reading.reset(token)
+    if wrong:
+        raise errors.ConfigError(faults.in_order(wrong))
+    return settings
+
+
+def _in_the_open(path: places.Path, origin: faults.Origin) -> errors.Fault:
+    name = "__".join(str(part) for part in path)
+    variable = f"DELIVERYBOT_{name.upper().replace('-', '_')}"
+    return origin.fault(
+        path,
+        f"'{path[-1]}' is a secret and does not belong into this file",
+        f"put it into the environment as {variable}, or into a file {name} in secrets_dir",
+    )
+
+
+def schema() -> dict[str, object]:
+    """Return the JSON Schema of config.toml, for editors."""
+    return values.schema(Settings, Sender, Timeouts, Mail, FolderOutlet, XOutlet, Pdf)
