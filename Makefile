@@ -39,7 +39,7 @@ lock-upgrade: ## write requirements/*.lock with the newest versions
 
 benchmark: ## how fast, how big
 	@sh .ci/setup demo
-	@$(PYTHON_RUN) tools/benchmark.py $(ARGS)
+	@$(PYTHON_RUN) benchmarks/chain.py $(ARGS)
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -58,11 +58,11 @@ class Clerk:
         full = name if name.strip() else f"{first} {last}"
         if not (full.strip() or id_.strip() or email.strip() or signed.strip()):
             return "it holds neither a name nor an id, an e-mail address or a time"
-        signed_at = self._time(signed, row.line) if signed else None
-        shown = screen.clean(full)
-        city, country = self._place(city), self._place(country)
+        default, line = self._consent, row.line
+        signed_at = self._time(signed, line) if signed else None
+        shown, city, country = screen.clean(full), self._place(city), self._place(country)
         postcode = screen.clean(postcode, _POSTCODE) if postcode else ""
-        key_email = self._key_email(email, row.line) if email else None
+        key_email = self._key_email(email, line) if email else None
         if key_id := id_.strip():
             key = self._key("id", key_id)
         elif key_email:
@@ -73,7 +73,6 @@ class Clerk:
             # A line end occurs in no cleaned text, so no two people run together.
             seen = f"{shown}\n{city}\n{postcode}\n{country}\n{signed_at.isoformat()}"
             key = self._key("seen", seen)
-        default, line = self._consent, row.line
         return model.Signer(
             key_id=key,
             key_email=key_email,

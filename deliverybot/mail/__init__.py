@@ -1,0 +1,67 @@
+"""Mail: how a letter is built, and the two ways it can leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from deliverybot import config, errors, model
+
+
+class Transport(Protocol):
+    """Hands messages over, one at a time; open one for each worker."""
+
+    async def hand_over(
+        self,
+        message: bytes,
+        *,
+        sender: str,
+        recipient: str,
+        on_handing_over: Callable[[], None],
+    ) -> model.Reply:
+        """Hand one message over and say what came of it.
+
+        `on_handing_over` is called at most once, just before the step that
+        cannot be taken back, and must have its record on disk when it returns.
+        Where it was not called nothing was delivered; where it raises, neither,
+        and its error comes through.  A cancel or an error of our own after it
+        was called leaves the letter unsure.
+        """
+
+    async def check(self) -> list[errors.Fault]:
+        """Try everything but a message; the faults, or one `ok`."""
+
+    async def close(self) -> None:
+        """Take leave; the transport may be used again."""
+
+
+#: What a reply in these phases says is about the relay or our account, not about the letter.
+_RELAY_PHASES = frozenset({"connect", "greeting", "starttls", "auth", "mail"})
+#: Too large: about the letter in any phase (RFC 5321, RFC 3463).
+_SIZE_CODE, _SIZE = 552, frozenset({"5.3.4", "5.2.3"})
+
+
+def transport(settings: config.Settings) -> Transport:
+    """Return the transport that config.toml names."""
+    if settings.mail.transport == "smtp":
+        from deliverybot.mail import smtp  # noqa: PLC0415 - the folder needs no SMTP library
+
+        return smtp.Courier(settings.mail)
+    from deliverybot.mail import folder  # noqa: PLC0415 - as above
+
+    return folder.Folder(folder.place(settings))
+
+
+def evidence(settings: config.Settings, message_id: str) -> bool | None:
+    """Tell whether a message was handed over; None where that cannot be known."""
+    if settings.mail.transport == "smtp":
+        return None
+    from deliverybot.mail import folder  # noqa: PLC0415 - as above
+
+    return folder.find(folder.place(settings), message_id) is not None
+
+
+def about_relay(reply: model.Reply) -> bool:
+    """Tell whether to pause the relay and leave the letter uncharged."""
+    large = reply.code == _SIZE_CODE or reply.enhanced in _SIZE
+    return reply.phase in _RELAY_PHASES and not large

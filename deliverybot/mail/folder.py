@@ -1,0 +1,143 @@
+"""The transport "folder": letters as .eml files under state_dir/outbox/mail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.parser
+import email.policy
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from deliverybot import config, errors, model
+
+
+class Folder:
+    """One file a message; a file once there is never changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def hand_over(
+        self,
+        message: bytes,
+        *,
+        sender: str,  # noqa: ARG002 - the file has it
+        recipient: str,  # noqa: ARG002 - as above
+        on_handing_over: Callable[[], None],
+    ) -> model.Reply:
+        """Write the message under a name made of its Message-ID.
+
+        1. Write it under a passing name, on disk.
+        2. Call `on_handing_over`.
+        3. Give it its own name, on disk.
+
+        A crash before 3 leaves a hidden ``.part`` file, which nobody takes for mail.
+        """
+        path = self._folder / _name(_message_id(message))
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._folder)
+        except OSError as error:
+            return _reply(model.Outcome.LATER, "connect", error)
+        try:
+            try:
+                await asyncio.to_thread(_write, handle, message)
+            except OSError as error:
+                return _reply(model.Outcome.LATER, "body", error)
+            on_handing_over()
+            return _name_it(Path(part), path, message)
+        finally:
+            _forget(Path(part))
+
+    async def check(self) -> list[errors.Fault]:
+        """Try whether the folder can be written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+        except OSError as error:
+            what = f"letters cannot be written to {self._folder}: {error.strerror}"
+            hint = "make the folder writable, or set another state_dir"
+            return [errors.Fault(level="fault", what=what, hint=hint)]
+        return [errors.Fault(level="ok", what=f"letters go to the folder {self._folder}")]
+
+    async def close(self) -> None:
+        """Nothing is open between two letters."""
+
+
+def place(settings: config.Settings) -> Path:
+    """Return the folder that the letters go to."""
+    return settings.root / settings.state_dir / "outbox" / "mail"
+
+
+def find(folder: Path, message_id: str) -> Path | None:
+    """Return the file of a message that was handed over."""
+    path = folder / _name(message_id)
+    return path if path.is_file() else None
+
+
+def _message_id(message: bytes) -> str:
+    headers = email.parser.BytesHeaderParser(policy=email.policy.default).parsebytes(message)
+    value = str(headers.get("Message-ID", "")).strip()
+    if not value:
+        raise errors.OutgoingError("the message has no Message-ID")
+    return value
+
+
+def _name(message_id: str) -> str:
+    """Return a file name: what can be read of the id, and its hash."""
+    readable = "-".join(re.findall(r"[A-Za-z0-9.]+", message_id))[:80].strip(".-")
+    return f"{readable}.{hashlib.sha256(message_id.encode()).hexdigest()[:16]}.eml"
+
+
+def _write(handle: int, content: bytes) -> None:
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _forget(part: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        part.unlink()
+
+
+def _name_it(part: Path, path: Path, message: bytes) -> model.Reply:
+    try:
+        os.link(part, path)
+        _sync(path.parent)
+    except FileExistsError:
+        return _compare(path, message)
+    except OSError as error:
+        there = path.exists()
+        return _reply(model.Outcome.UNSURE if there else model.Outcome.LATER, "dot", error)
+    return model.Reply(outcome=model.Outcome.DONE, phase="dot", text=str(path))
+
+
+def _compare(path: Path, message: bytes) -> model.Reply:
+    try:
+        same = path.read_bytes() == message
+    except OSError as error:
+        return _reply(model.Outcome.UNSURE, "dot", error)
+    if same:
+        return model.Reply(outcome=model.Outcome.DONE, phase="dot", text=str(path))
+    text = f"another message with this Message-ID is already at {path}"
+    return model.Reply(outcome=model.Outcome.HUMAN, phase="dot", text=text)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reply(outcome: model.Outcome, phase: str, error: OSError) -> model.Reply:
+    text = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    return model.Reply(outcome=outcome, phase=phase, text=text)

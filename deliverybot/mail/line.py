@@ -1,0 +1,140 @@
+"""What happens on a connection underneath the SMTP library."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import fcntl
+import sys
+import termios
+from collections.abc import Callable
+
+#: Enough of what came unasked to quote it.
+_STRAY_MAX = 1000
+_CHUNK = 64 * 1024
+#: Seconds between two looks at the queues.
+_LOOK_MIN, _LOOK_MAX = 0.0005, 0.05
+
+
+class Stalled(Exception):
+    """The other side took no byte for too long."""
+
+
+class Tap(asyncio.Protocol):
+    """Stands before the SMTP library and keeps what the library drops.
+
+    The library pairs an answer with whatever command comes next; an answer
+    that was sent twice would so become the answer to the final dot.
+    """
+
+    def __init__(self, inner: asyncio.Protocol) -> None:
+        self._inner = inner
+        self._line = b""
+        self._waiting = 0
+        #: What came when nothing had been asked.
+        self.stray = b""
+        #: Code of the last whole reply, as it came.
+        self.code = b""
+
+    def expect(self, count: int = 1) -> None:
+        """Take what comes next, up to the last line of `count` replies, as asked for."""
+        self._waiting, self.code = count, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Pass on."""
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Sort into asked and stray, and pass on."""
+        self._inner.data_received(data)
+        self._line += data
+        while self._waiting and b"\n" in self._line:
+            line, _, self._line = self._line.partition(b"\n")
+            if line[3:4] != b"-":
+                self.code, self._waiting = line[:3], self._waiting - 1
+        if not self._waiting:
+            self.stray = (self.stray + self._line)[:_STRAY_MAX]
+            self._line = b""
+        self._line = self._line[-_STRAY_MAX:]
+
+    def eof_received(self) -> bool | None:
+        """Pass on."""
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on."""
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Pass on."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on."""
+        self._inner.resume_writing()
+
+
+class Writer:
+    """Writes a body with back-pressure, and knows when the other side has it all."""
+
+    def __init__(
+        self,
+        transports: tuple[asyncio.Transport, ...],
+        tap: Tap,
+        *,
+        stall: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """`transports` from the outermost (TLS) to the socket's own, as far as known."""
+        self._transports = transports
+        self._tap = tap
+        self._stall = stall
+        self._clock = clock
+
+    async def write(self, body: bytes) -> None:
+        """Write all of it and wait until the other side's TCP has it.
+
+        Raises Stalled, or ConnectionError for a connection that is gone or
+        has spoken unasked.
+        """
+        view = memoryview(body)
+        for start in range(0, len(view), _CHUNK):
+            await self._wait(lambda: self._buffered() < _CHUNK)
+            self._transports[0].write(view[start : start + _CHUNK])
+        # Twice: what a TLS layer still held goes out when the loop comes round.
+        await self._wait(lambda: self._unsent() == 0)
+        await asyncio.sleep(_LOOK_MIN)
+        await self._wait(lambda: self._unsent() == 0)
+
+    async def _wait(self, until: Callable[[], bool]) -> None:
+        least, since, pause = self._unsent(), self._clock(), _LOOK_MIN
+        while True:
+            if self._tap.stray:
+                raise ConnectionError("an answer came before the end of the message")
+            if any(transport.is_closing() for transport in self._transports):
+                raise ConnectionError("the connection was closed")
+            if until():
+                return
+            await asyncio.sleep(pause)
+            unsent = self._unsent()
+            if unsent < least:
+                least, since, pause = unsent, self._clock(), _LOOK_MIN
+            elif self._clock() - since > self._stall:
+                raise Stalled(f"no byte taken for {self._stall:g} seconds")
+            pause = min(pause * 2, _LOOK_MAX)
+
+    def _buffered(self) -> int:
+        return sum(transport.get_write_buffer_size() for transport in self._transports)
+
+    def _unsent(self) -> int:
+        return self._buffered() + _in_kernel(self._transports[0])
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Return how many bytes the other side's TCP has not acknowledged; 0 where nobody tells."""
+    socket = transport.get_extra_info("socket")
+    if sys.platform != "linux" or socket is None or socket.fileno() < 0:
+        return 0
+    size = array.array("i", [0])
+    fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, size)
+    return size[0]

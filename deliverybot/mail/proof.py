@@ -1,0 +1,84 @@
+"""The built message read back, as the recipient's program will read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import email
+import email.message
+import email.policy
+import hashlib
+from collections.abc import Mapping
+
+from deliverybot import errors
+from deliverybot.mail import fields
+
+_ALWAYS = (
+    *("Subject", "Date", "Message-ID", "Content-Language"),
+    *("MIME-Version", "Content-Type"),
+)
+_STRUCTURE = "multipart/mixed(multipart/alternative(text/plain,text/html),application/pdf)"
+#: RFC 5322 section 2.1.1, without the line end.
+_LINE_MAX = 998
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """What the message must say once it is parsed."""
+
+    #: Header name to (display name, address); None where the header must be absent.
+    headers: Mapping[str, tuple[str, str] | None]
+    subject: str
+    message_id: str
+    text: str
+    html: str
+    pdf_sha256: str
+    pdf_name: str
+
+
+def compare(content: bytes, meant: Meant) -> None:
+    """Raise OutgoingError naming the first thing that does not read as it was meant."""
+    text = content.decode("utf-8")
+    message = email.message_from_string(text, policy=email.policy.default)
+    raw = dict(email.message_from_string(text, policy=email.policy.compat32).items())
+    wanted = sorted([*_ALWAYS, *(name for name, mailbox in meant.headers.items() if mailbox)])
+    _same("its headers", sorted(message.keys()), wanted)
+    for name, mailbox in meant.headers.items():
+        if mailbox:
+            _same(name, fields.read_mailboxes(raw[name]), [mailbox])
+            _same(name, [one.addr_spec for one in message[name].addresses], [mailbox[1]])
+    _same("Subject", fields.read_text(raw["Subject"]), meant.subject)
+    _same("Message-ID", str(message["Message-ID"]), meant.message_id)
+    _same("its parts", _structure(message), _STRUCTURE)
+    letter, pdf = message.iter_parts()
+    plain, html = letter.iter_parts()
+    _same("the text", _lines(plain.get_content()), _lines(meant.text))
+    _same("the HTML", _lines(html.get_content()), _lines(meant.html))
+    _same("the PDF", hashlib.sha256(pdf.get_content()).hexdigest(), meant.pdf_sha256)
+    _same("the PDF's name", pdf.get_filename(), meant.pdf_name)
+    _same("its defects", [d for part in message.walk() for d in part.defects], [])
+    longest = max(len(line) for line in content.split(b"\r\n"))
+    if longest > _LINE_MAX:
+        raise errors.OutgoingError(f"the built mail has a line of {longest} characters")
+
+
+def _same(what: str, got: object, wanted: object) -> None:
+    if got != wanted:
+        raise errors.OutgoingError(
+            f"the built mail does not read as it was meant: {what}",
+            hint="look for unusual characters there; nothing was sent",
+        )
+
+
+def _structure(message: email.message.Message) -> str:
+    kind = message.get_content_type()
+    if not message.is_multipart():
+        return kind
+    parts = [p for p in message.get_payload() if isinstance(p, email.message.Message)]
+    return f"{kind}({','.join(_structure(part) for part in parts)})"
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines

@@ -1,0 +1,113 @@
+"""Posts as text files under state_dir/outbox/posts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from deliverybot import errors, model, outlets
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+
+
+class Folder:
+    """One file a post; a file once there is never changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def limit(self) -> int | None:
+        """A file has no limit."""
+        return None
+
+    def length(self, text: str) -> int:
+        """Count code points."""
+        return len(text)
+
+    async def publish(self, post: outlets.Draft) -> model.Reply:
+        """Write the file whole or not at all; the same post again is the same file."""
+        return await asyncio.to_thread(self._publish, post)
+
+    async def find(self, post: outlets.Draft) -> outlets.Evidence:
+        """Look for the file."""
+        path = self._path(post)
+        if path is None or not path.is_file():
+            return outlets.Evidence(there=False)
+        return outlets.Evidence(there=True, url=path.absolute().as_uri())
+
+    async def check(self) -> list[errors.Fault]:
+        """Try whether the folder can be written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+        except OSError as error:
+            what = f"posts cannot be written to {self._folder}: {error.strerror}"
+            hint = "make the folder writable, or set another state_dir"
+            return [errors.Fault(level="fault", what=what, hint=hint)]
+        return [errors.Fault(level="ok", what=f"posts go to the folder {self._folder}")]
+
+    def _path(self, post: outlets.Draft) -> Path | None:
+        return self._folder / f"{post.key}.txt" if _KEY.fullmatch(post.key) else None
+
+    def _publish(self, post: outlets.Draft) -> model.Reply:
+        path = self._path(post)
+        if path is None:
+            return _reply(model.Outcome.REFUSED, f"{post.key!r} cannot be a file's name")
+        content = post.text.encode("utf-8", "replace")
+        try:
+            _write(path, content)
+        except FileExistsError:
+            return _compare(path, content)
+        except OSError as error:
+            # The link is the last step but one: no file, no post.
+            outcome = model.Outcome.UNSURE if path.exists() else model.Outcome.LATER
+            return _reply(outcome, f"cannot write {path}: {error.strerror}")
+        return _done(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)
+        _sync(path.parent)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            Path(part).unlink()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _compare(path: Path, content: bytes) -> model.Reply:
+    try:
+        same = path.read_bytes() == content
+    except OSError as error:
+        return _reply(model.Outcome.UNSURE, f"cannot read {path}: {error.strerror}")
+    if same:
+        return _done(path)
+    return _reply(model.Outcome.REFUSED, f"another text is already at {path}")
+
+
+def _done(path: Path) -> model.Reply:
+    url = path.absolute().as_uri()
+    return model.Reply(outcome=model.Outcome.DONE, phase="post", text=str(path), url=url)
+
+
+def _reply(outcome: model.Outcome, text: str) -> model.Reply:
+    return model.Reply(outcome=outcome, phase="post", text=text)

@@ -1,0 +1,270 @@
+"""Posts on X, as the user of an OAuth 1.0a token.
+
+X has no key that would make a second try harmless, so only a clean 201 is a
+post and only a clean 4xx is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import io
+import json
+import logging
+import socket
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Callable, Mapping
+
+import requests
+import requests.adapters
+import tweepy
+import twitter_text
+
+from deliverybot import config, errors, model, outlets, screen
+
+#: Weighted characters; a web address counts 23, a CJK letter or an emoji 2.
+_LIMIT = 280
+_HOST = "https://api.twitter.com"
+_SITE = "https://x.com/i/web/status/"
+#: Bytes of an answer that are read; a real one has about 300.
+_ANSWER_MAX = 100_000
+_TEXT_MAX = 300
+_FORBIDDEN, _TOO_MANY = 403, 429
+
+
+class X:
+    """One account on X."""
+
+    def __init__(self, name: str, settings: config.XOutlet, *, clock: Callable[[], float]) -> None:
+        """`name` is the outlet's own; `clock` gives seconds since 1970."""
+        self._name = name
+        self._settings = settings
+        self._clock = clock
+        # At DEBUG these write the post and the signed headers.
+        for logger in ("tweepy", "oauthlib", "requests_oauthlib"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
+
+    @property
+    def limit(self) -> int | None:
+        """280, as `length` counts."""
+        return _LIMIT
+
+    def length(self, text: str) -> int:
+        """Count as X does (twitter-text, configuration 3)."""
+        return int(twitter_text.parse_tweet(text).weightedLength)
+
+    async def publish(self, post: outlets.Draft) -> model.Reply:
+        """Post it once; see `outlets.Outlet`."""
+        unfit = self._unfit(post.text)
+        if unfit:
+            return _reply(model.Outcome.REFUSED, unfit)
+        return await asyncio.to_thread(self._publish, post.text)
+
+    async def find(self, post: outlets.Draft) -> outlets.Evidence:  # noqa: ARG002 - nobody to ask
+        """X keeps no key of ours; a person looks at the account."""
+        return outlets.Evidence(there=None)
+
+    async def check(self) -> list[errors.Fault]:
+        """Look at the tokens; only a post would show whether X takes them."""
+        missing = self._missing()
+        if missing:
+            return [errors.Fault(level="fault", what=missing, hint=self._hint())]
+        what = f"outlet {self._name} has its four tokens; whether X takes them, a post will show"
+        return [errors.Fault(level="ok", what=what)]
+
+    def _secrets(self) -> dict[str, str]:
+        return {
+            "consumer_key": self._settings.consumer_key.get_secret_value(),
+            "consumer_secret": self._settings.consumer_secret.get_secret_value(),
+            "access_token": self._settings.access_token.get_secret_value(),
+            "access_token_secret": self._settings.access_token_secret.get_secret_value(),
+        }
+
+    def _missing(self) -> str:
+        missing = [key for key, secret in self._secrets().items() if not secret]
+        return f"outlet {self._name} has no {', '.join(missing)}" if missing else ""
+
+    def _hint(self) -> str:
+        return f"put each into a secret file: outlets/{self._name}/consumer_key and so on"
+
+    def _unfit(self, text: str) -> str:
+        if self._missing():
+            return self._missing()
+        found = twitter_text.parse_tweet(text)
+        if found.weightedLength > _LIMIT:
+            return f"the text counts {found.weightedLength} on X, which takes {_LIMIT}"
+        return "" if found.valid else "X takes no empty text and no control characters"
+
+    def _publish(self, text: str) -> model.Reply:
+        secrets = self._secrets()
+        door = _Door(self._settings.api, self._settings.timeout)
+        client = tweepy.Client(**secrets, return_type=requests.Response, wait_on_rate_limit=False)
+        with client.session as session:
+            session.mount(_HOST, door)
+            with contextlib.suppress(_NoAnswer, tweepy.HTTPException):
+                client.create_tweet(text=text)
+        if door.answer is None:
+            outcome = model.Outcome.UNSURE if door.sent else model.Outcome.LATER
+            return _reply(outcome, _clean(door.trouble, secrets))
+        return _read(*door.answer, secrets=secrets, now=self._clock())
+
+
+class _NoAnswer(Exception):
+    """There is no whole answer; the door says why."""
+
+
+class _Door(requests.adapters.BaseAdapter):
+    """Sends one request, signed for X, to where config.toml says.
+
+    One deadline for all of it; no redirect is followed; the answer is kept
+    here and only its status goes back, because tweepy trips over odd ones.
+    """
+
+    def __init__(self, api: str, timeout: float) -> None:
+        super().__init__()
+        self._api = urllib.parse.urlsplit(api)
+        self._timeout = timeout
+        #: Whether a byte of the request may have left.
+        self.sent = False
+        self.trouble = ""
+        self._late = False
+        self.answer: tuple[int, Mapping[str, str], bytes] | None = None
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002 - as above
+        timeout: object = None,  # noqa: ARG002 - we keep our own
+        verify: object = True,  # noqa: ARG002, FBT002 - always
+        cert: object = None,  # noqa: ARG002 - none
+        proxies: object = None,  # noqa: ARG002 - none
+    ) -> requests.Response:
+        """Send as requests asks for it; only `request` counts here."""
+        connection = self._connection()
+        deadline = threading.Timer(self._timeout, self._cut, [connection])
+        deadline.daemon = True
+        deadline.start()
+        try:
+            connection.connect()
+            self.sent = True
+            self.answer = self._exchange(connection, request)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            late = self._late or isinstance(error, TimeoutError)
+            self.trouble = "no answer in time" if late else f"{type(error).__name__}: {error}"
+            raise _NoAnswer from error
+        finally:
+            deadline.cancel()
+            connection.close()
+        response = requests.Response()
+        response.status_code = self.answer[0]
+        response.raw = io.BytesIO()
+        response.request = request
+        response.url = request.url or ""
+        return response
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _cut(self, connection: http.client.HTTPConnection) -> None:
+        """End every wait on this connection, from the thread of the deadline."""
+        self._late = True
+        if connection.sock is not None:
+            with contextlib.suppress(OSError):
+                # Not the TLS socket's own shutdown, which pulls the TLS from under the reader.
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._api.hostname or "", self._api.port
+        if self._api.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=self._timeout)
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=context)
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, request: requests.PreparedRequest
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {**request.headers, "Accept-Encoding": "identity", "Connection": "close"}
+        path = self._api.path.rstrip("/") + request.path_url
+        connection.request(request.method or "POST", path, request.body, headers)
+        answer = connection.getresponse()
+        body = answer.read(_ANSWER_MAX)
+        if self._late:
+            raise TimeoutError
+        if answer.length:
+            # A refusal whose reason is cut off may be "this post is there already".
+            raise ValueError("the answer is cut short or too long")
+        return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
+
+
+def _read(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secrets: Mapping[str, str],
+    now: float,
+) -> model.Reply:
+    """Return what an answer means: a 201 with an id is a post, a 4xx is none."""
+    content = _json(body)
+    said = _clean(_words(content) or http.client.responses.get(status, ""), secrets)
+    if 200 <= status <= 299:  # noqa: PLR2004 - the class of good answers
+        data = content.get("data")
+        number = str(data.get("id", "")) if isinstance(data, dict) else ""
+        if number.isascii() and number.isdigit():
+            return _reply(model.Outcome.DONE, said, status, url=_SITE + number)
+        return _reply(model.Outcome.UNSURE, "the answer names no post", status)
+    if status == _FORBIDDEN and "duplicate" in said.lower():
+        text = f"an equal post is there already, maybe ours: {said}"
+        return _reply(model.Outcome.UNSURE, text, status)
+    if status == _TOO_MANY:
+        return _reply(model.Outcome.LATER, said, status, retry_after=_pause(headers, now))
+    if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
+        return _reply(model.Outcome.REFUSED, said, status)
+    return _reply(model.Outcome.UNSURE, said, status)
+
+
+def _json(body: bytes) -> dict[str, object]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _words(content: Mapping[str, object]) -> str:
+    found = [content.get("title"), content.get("detail")]
+    several = content.get("errors")
+    for one in several if isinstance(several, list) else []:
+        found += [one.get("message") if isinstance(one, dict) else one]
+    return ": ".join(word for word in found if isinstance(word, str))
+
+
+def _pause(headers: Mapping[str, str], now: float) -> float | None:
+    reset = headers.get("x-rate-limit-reset") or ""
+    if reset.isascii() and reset.isdigit():
+        return max(1.0, int(reset) - now)
+    wait = headers.get("retry-after") or ""
+    return float(wait) if wait.isascii() and wait.isdigit() else None
+
+
+def _clean(text: str, secrets: Mapping[str, str]) -> str:
+    """Return one line without control characters and without a token."""
+    for secret in secrets.values():
+        text = text.replace(secret, "***")
+    return screen.clean(text, _TEXT_MAX)
+
+
+def _reply(
+    outcome: model.Outcome,
+    text: str,
+    code: int = 0,
+    *,
+    url: str = "",
+    retry_after: float | None = None,
+) -> model.Reply:
+    return model.Reply(
+        outcome=outcome, phase="post", code=code, text=text, url=url, retry_after=retry_after
+    )
