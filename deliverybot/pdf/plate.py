@@ -1,0 +1,203 @@
+"""The child process of the press: one job, one PDF, one report.
+
+Run as ``python -m deliverybot.pdf.plate`` by ``deliverybot.pdf.press`` only.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import dataclasses
+import hashlib
+import io
+import json
+import logging
+import mimetypes
+import os
+import pathlib
+import re
+import resource
+import signal
+import sys
+import urllib.parse
+from typing import Any
+
+from deliverybot import errors
+from deliverybot.pdf import glyphs, press
+
+_PR_SET_PDEATHSIG = 1
+#: What a letter's page may fetch from: the folder behind each of these names.
+_LETTER, _THEME = "letter.invalid", "theme.invalid"
+#: Where WeasyPrint's warnings say what they are about: "Ignored `colour: red` at 3:5, ...".
+_AT = re.compile(r"^(?:Ignored `(?P<name>[^:`]+):)?.*?\bat (?P<line>\d+):\d+", re.DOTALL)
+#: A picture for print is a few megabytes; more is a mistake.
+_MOST_BYTES = 50_000_000
+
+
+def main() -> int:
+    """Read the job, limit this process, render, report."""
+    job = json.load(sys.stdin)
+    _confine(job)
+    report = _report(job)
+    sys.stdout.write(json.dumps(report))
+    return 0
+
+
+def _confine(job: dict[str, Any]) -> None:
+    """Die with the parent; take no more time and memory than allowed; leave no core file."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != job["parent"]:
+        sys.exit(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (job["memory"], job["memory"]))
+
+
+def _report(job: dict[str, Any]) -> dict[str, Any]:
+    html = pathlib.Path(job["html"]).read_text(encoding="utf-8")
+    heard = _Ear()
+    try:
+        pages = _render(job, html, heard)
+    except RecursionError:
+        what = "the letter's markup is nested too deeply to be rendered"
+        heard.faults.append(errors.Fault(level="fault", what=what, hint="make it simpler"))
+        pages = 0
+    faults = [*heard.faults, *glyphs.faults(heard.missing, html)]
+    report: dict[str, Any] = {"faults": [dataclasses.asdict(fault) for fault in faults]}
+    if pages:
+        report |= _finish(pathlib.Path(job["out"]))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        report |= {
+            "pages": pages,
+            "seconds": round(used.ru_utime + used.ru_stime, 3),
+            "peak_memory": used.ru_maxrss * 1024,
+        }
+    return report
+
+
+def _render(job: dict[str, Any], html: str, heard: _Ear) -> int:
+    """Render into the unfinished file and return the number of pages."""
+    import weasyprint  # noqa: PLC0415 - only after the limits are set
+
+    class Fetcher(weasyprint.urls.URLFetcher):  # type: ignore[misc]
+        """Gives out files of the letter's folder and of the theme, and nothing else."""
+
+        def fetch(self, url: str, headers: object = None) -> object:
+            path = _file(url, job)
+            heard.reading = path
+            if path is None:
+                heard.refuse(url)
+                message = "not a file of the letter's folder"
+                raise ValueError(message)
+            kind = mimetypes.guess_type(url)[0] or "application/octet-stream"
+            headers = {"Content-Type": kind}
+            return weasyprint.urls.URLFetcherResponse(url, _bytes(url, path), headers)
+
+    logger = logging.getLogger("weasyprint")
+    logger.handlers[:] = [heard]
+    logger.setLevel(logging.WARNING)
+    fetcher = Fetcher()
+    document = weasyprint.HTML(
+        string=html, base_url=f"https://{_LETTER}/", url_fetcher=fetcher
+    ).render()
+    heard.reading = None
+    buffer = io.BytesIO()
+    document.write_pdf(buffer)
+    _write(pathlib.Path(job["out"]), buffer.getbuffer())
+    return len(document.pages)
+
+
+def _file(url: str, job: dict[str, Any]) -> pathlib.Path | None:
+    """Return the file that an address stands for, if it may be read."""
+    if url.startswith("data:image/"):
+        return pathlib.Path()
+    parts = urllib.parse.urlsplit(url)
+    root = {_LETTER: job["folder"], _THEME: job["theme"]}.get(parts.netloc)
+    if parts.scheme != "https" or root is None:
+        return None
+    folder = pathlib.Path(root).resolve()
+    path = (folder / urllib.parse.unquote(parts.path).lstrip("/")).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        return None
+    return path if path.stat().st_size <= _MOST_BYTES else None
+
+
+def _bytes(url: str, path: pathlib.Path) -> bytes:
+    if not url.startswith("data:"):
+        return path.read_bytes()
+    head, _, data = url.partition(",")
+    raw = urllib.parse.unquote_to_bytes(data)
+    return base64.b64decode(raw) if head.endswith(";base64") else raw
+
+
+def _write(out: pathlib.Path, content: memoryview) -> None:
+    """Write the whole file beside its place, on disk, then move it there."""
+    part = press.unfinished(out, os.getpid())
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(out)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _finish(out: pathlib.Path) -> dict[str, Any]:
+    content = out.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+class _Ear(logging.Handler):
+    """Hears what WeasyPrint says and turns it into faults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[errors.Fault] = []
+        self.missing: dict[int, int] = {}
+        #: The style sheet being read, to say where a warning belongs.
+        self.reading: pathlib.Path | None = None
+
+    def refuse(self, url: str) -> None:
+        """Note an address that is not given out."""
+        shown = url.removeprefix(f"https://{_LETTER}/")
+        self._add(
+            "fault",
+            f"the letter wants {shown[:120]!r}, which is no file of its folder",
+            "save the file in the letter's folder; nothing else is read",
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note one message."""
+        message = record.getMessage()
+        if message.startswith(".notdef") and isinstance(record.args, tuple):
+            code = int(str(record.args[-1]))
+            self.missing[code] = self.missing.get(code, 0) + 1
+        elif message.startswith(("Failed to load image", "Failed to render SVG")):
+            self._add("fault", message.replace(f"https://{_LETTER}/", ""), "")
+        elif not message.startswith("Failed to load"):
+            self._add("warning", message, "")
+
+    def _add(self, level: str, what: str, hint: str) -> None:
+        file, line = self._place(what) if level == "warning" else (None, None)
+        fault = errors.Fault(level=level, what=what, hint=hint, file=file, line=line)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    def _place(self, what: str) -> tuple[str | None, int | None]:
+        """Say which line of which style sheet a warning is about, if that is certain."""
+        found = _AT.search(what)
+        if not found or self.reading is None or self.reading.suffix != ".css":
+            return None, None
+        lines = self.reading.read_text(encoding="utf-8", errors="replace").splitlines()
+        line = int(found["line"])
+        # A style inside the page is read later, with the last sheet still in mind: make sure.
+        if line > len(lines) or (found["name"] or "") not in lines[line - 1]:
+            return None, None
+        return str(self.reading), line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Letters, mails and posts from templates and facts: one way for all of them."""
+
+from __future__ import annotations
+
+import pathlib
+
+from deliverybot import errors
+from deliverybot.render import facts, message, page, shelf
+
+Facts = facts.Facts
+Page = page.Page
+Mail = message.Mail
+Text = message.Text
+
+letter = page.letter
+mail = message.mail
+post = message.post
+fingerprint = shelf.fingerprint
+require = page.require
+
+#: The folder of the built-in theme.
+THEME = shelf.THEME
+
+
+def check(
+    folder: pathlib.Path | None, names: tuple[str, ...] = ("letter", "mail", "post.txt")
+) -> list[errors.Fault]:
+    """Name everything that is wrong with a letter's files, without any facts.
+
+    ``letter`` is letter.html or letter.md with its style, ``mail`` is mail.txt
+    and its HTML page, anything else a template of plain text.
+    """
+    files = shelf.Shelf(folder=folder)
+    faults = []
+    for name in names:
+        if name == "letter":
+            faults += page.check(files)
+        elif name == "mail":
+            faults += message.check(files, "mail.txt") + message.check(files, "mail.html")
+        else:
+            faults += message.check(files, name)
+    return faults

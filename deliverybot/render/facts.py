@@ -1,0 +1,139 @@
+"""What a letter, a mail or a post may say, and the words for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Iterator
+
+from deliverybot import errors, model
+from deliverybot.render import lint, templates, vault, words
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a letter, a mail or a post may say."""
+
+    title: str
+    ask: str
+    url: str
+    #: Signatures aimed at; None for an open end.
+    goal: int | None = None
+    language: str = "en"
+    #: "we" or "I".
+    voice: str = "we"
+    sender_name: str
+    sender_address: str
+    reply_to: str = ""
+    #: Whom this copy goes to.
+    target: model.Target
+    #: Whom this letter names as addressees: one, or all.
+    targets: tuple[model.Target, ...]
+    figures: model.Figures
+    #: The list in its order; None where the letter names nobody.
+    signers: Iterable[model.ListedSigner] | None = None
+    #: Fields of a signer that are printed, in this order.
+    fields: tuple[str, ...] = ("name", "city", "country")
+    #: "A4" or "Letter".
+    paper: str = "A4"
+    #: The letter's date, in the target's time zone.
+    date: dt.date
+    public_url: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Person:
+    """What templates may know of a target: never an address."""
+
+    name: str
+    role: str
+    organisation: str
+    salutation: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Sender:
+    name: str
+    address: str
+    reply_to: str
+
+
+def values(facts: Facts) -> dict[str, object]:
+    """Return the variables of every template."""
+    figures = facts.figures
+    # The reading's day in UTC may be tomorrow where the target is; never date it after the letter.
+    as_of = min(figures.as_of.date(), facts.date)
+    found: dict[str, object] = {
+        "title": facts.title,
+        "ask": facts.ask,
+        "url": facts.url,
+        "goal": facts.goal,
+        "language": facts.language,
+        "direction": words.direction(facts.language),
+        "voice": facts.voice,
+        "sender": _Sender(
+            name=facts.sender_name, address=facts.sender_address, reply_to=facts.reply_to
+        ),
+        "target": _person(facts.target),
+        "targets": [_person(target) for target in facts.targets],
+        "milestone": figures.milestone,
+        "signatures": figures.signatures,
+        "listed": figures.listed,
+        "withheld": figures.withheld,
+        "named": facts.signers is not None,
+        "as_of": as_of,
+        "date": facts.date,
+        "public_url": facts.public_url,
+    }
+    missing = templates.VARIABLES ^ found.keys()
+    if missing:
+        message = f"variables promised and given differ: {missing}"
+        raise LookupError(message)
+    return found
+
+
+def _person(target: model.Target) -> _Person:
+    return _Person(
+        name=target.name,
+        role=target.role,
+        organisation=target.organisation,
+        salutation=target.salutation,
+    )
+
+
+def faults(facts: Facts) -> Iterator[errors.Fault]:
+    """Name what is wrong with the settings' own words: placeholders, an unknown language."""
+    try:
+        words.locale(facts.language)
+    except ValueError as error:
+        hint = "write a code such as en, en-US, de or pt-BR"
+        yield errors.Fault(level="fault", what=str(error), hint=hint)
+    said = {
+        "the campaign's title": facts.title,
+        "the campaign's ask": facts.ask,
+        "the sender's name": facts.sender_name,
+    }
+    for target in facts.targets:
+        for part in ("name", "role", "organisation", "salutation"):
+            said[f"the {part} of the target '{target.id}'"] = getattr(target, part)
+    for whose, text in said.items():
+        if left := lint.placeholder(text):
+            what = f"{whose} still says {left}"
+            yield errors.Fault(level="fault", what=what, hint="write what belongs there")
+
+
+class Names:
+    """The signer list as a template asks for it: ``{{ names("Name withheld") }}``."""
+
+    def __init__(self) -> None:
+        """Nothing asked for yet."""
+        self.piece = vault.Piece(html="", late=True)
+        self.withheld: str | None = None
+
+    def __call__(self, withheld: str) -> vault.Piece:
+        """Print the list here, with these words where a name is withheld."""
+        if self.withheld is not None:
+            message = "the list of names is printed twice"
+            raise ValueError(message)
+        self.withheld = withheld
+        return self.piece

@@ -1,0 +1,137 @@
+"""Mails and posts: plain text, and the same text as HTML."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import pathlib
+import re
+
+from deliverybot import errors
+from deliverybot.render import facts as said
+from deliverybot.render import lint, shelf, templates, vault
+
+#: Longer subjects are cut by mail programs, and no campaign needs them.
+LONGEST_SUBJECT = 200
+
+_LINK = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:!?)\]]", re.IGNORECASE)
+_SUBJECT = re.compile(r"subject:[ \t]*(.*)", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """The words of a mail; text and HTML say the same."""
+
+    faults: list[errors.Fault]
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """The words of a post."""
+
+    faults: list[errors.Fault]
+    text: str = ""
+
+
+def mail(folder: pathlib.Path | None, facts: said.Facts) -> Mail:
+    """Render ``mail.txt``: a ``Subject:`` line, an empty line, the text."""
+    files = shelf.Shelf(folder=folder)
+    faults = [*check(files, "mail.txt"), *check(files, "mail.html"), *said.faults(facts)]
+    if any(fault.level == "fault" for fault in faults):
+        return Mail(faults=faults)
+    kept = vault.Vault()
+    filler = templates.Templates(files, facts.language)
+    known = said.values(facts)
+    try:
+        first, _, body = filler.fill("mail.txt", known, kept).lstrip("\n").partition("\n")
+        subject = kept.plain(_after_subject(first)).strip()
+        parts = _paragraphs(body.strip("\n"), kept)
+        frame = known | {"subject": subject, "body": vault.Piece(html=parts)}
+        page = kept.markup(filler.fill("mail.html", frame, kept))
+    except errors.LetterError as error:
+        return Mail(faults=[*faults, *error.faults])
+    faults += _subject_faults(subject, files)
+    return Mail(subject=subject, text=kept.plain(body).strip("\n") + "\n", html=page, faults=faults)
+
+
+def post(folder: pathlib.Path | None, template: str, facts: said.Facts) -> Text:
+    """Render the text of a post."""
+    files = shelf.Shelf(folder=folder)
+    faults = [*check(files, template), *said.faults(facts)]
+    if any(fault.level == "fault" for fault in faults):
+        return Text(faults=faults)
+    kept = vault.Vault()
+    filler = templates.Templates(files, facts.language)
+    try:
+        text = kept.plain(filler.fill(template, said.values(facts), kept)).strip()
+    except errors.LetterError as error:
+        return Text(faults=[*faults, *error.faults])
+    return Text(text=text, faults=faults)
+
+
+def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
+    """Name what is wrong with one template of plain text, or with the mail's page."""
+    if files.find(name) is None:
+        what = f"the template {name!r} is neither in the letter's folder nor in the theme"
+        hint = "write the file, or name another template"
+        return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
+    known = templates.VARIABLES
+    if name == "mail.html":
+        known |= {"subject", "body"}
+    checker = templates.Templates(files)
+    faults = checker.faults(name, known)
+    source = files.readable(name)
+    if source is None:
+        return faults
+    faults += lint.placeholders(source, checker.data(source), signed=False)
+    first = source.text.lstrip("\n").partition("\n")
+    if name == "mail.txt" and not (_SUBJECT.match(first[0]) and first[2].startswith("\n")):
+        what = "the mail starts with a line 'Subject: ...' and an empty line"
+        faults.append(errors.Fault(level="fault", what=what, file=source.shown, line=1))
+    return faults
+
+
+def _after_subject(line: str) -> str:
+    found = _SUBJECT.match(line)
+    return found[1] if found else line
+
+
+def _subject_faults(subject: str, files: shelf.Shelf) -> list[errors.Fault]:
+    """Name what no mail header may say (CVE-2024-6923: an encoded word can forge headers)."""
+    source = files.read("mail.txt")
+    shown = source.shown if source else None
+    found = []
+    if not subject:
+        found.append("the subject is empty")
+    if "=?" in subject or any(ord(letter) < ord(" ") for letter in subject):
+        found.append("the subject holds '=?' or a control character")
+    if len(subject) > LONGEST_SUBJECT:
+        found.append(f"the subject has {len(subject)} characters; {LONGEST_SUBJECT} are the most")
+    return [errors.Fault(level="fault", what=what, file=shown, line=1) for what in found]
+
+
+def _paragraphs(text: str, kept: vault.Vault) -> str:
+    """Set plain text as paragraphs with live links; values stay behind tokens."""
+    parts = [part for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
+    return "\n".join(f"<p>{_lines(part, kept)}</p>" for part in parts)
+
+
+def _lines(part: str, kept: vault.Vault) -> str:
+    return "<br>\n".join(_linked(line, kept) for line in part.strip("\n").split("\n"))
+
+
+def _linked(line: str, kept: vault.Vault) -> str:
+    """Escape one line; make addresses links, whether written out or printed from a value."""
+    out = []
+    at = 0
+    for found in kept.spans(line, _LINK):
+        start, end = found
+        address = line[start:end]
+        out += [html.escape(line[at:start], quote=False)]
+        shown = html.escape(address)
+        out.append(f'<a href="{shown}">{shown}</a>')
+        at = end
+    return "".join([*out, html.escape(line[at:], quote=False)])

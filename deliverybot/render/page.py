@@ -1,0 +1,180 @@
+"""The letter itself: one page of HTML for the press."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+
+from deliverybot import errors
+from deliverybot.render import facts as said
+from deliverybot.render import lint, shelf, signers, templates, vault
+from deliverybot.render import markdown as md
+
+#: The two places that a page may fetch from.  They are no addresses: the press
+#: maps each to a folder and refuses everything else.
+LETTER_URL = "https://letter.invalid/"
+THEME_URL = "https://theme.invalid/"
+
+#: Stands for a value where a template is read without any.
+_VALUE = "zqvaluezq"
+_HEAD = re.compile(r"<head(\s[^>]*)?>", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A letter as HTML; the list of names is read while it is written out, once."""
+
+    faults: list[errors.Fault]
+    before: str = ""
+    names: Iterator[str] | None = None
+    after: str = ""
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the page in pieces; raises LetterError where it has faults."""
+        require(self.faults)
+        yield self.before
+        yield from self.names or ()
+        yield self.after
+
+    def write(self, path: pathlib.Path) -> None:
+        """Write the page to a file."""
+        require(self.faults)
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(self.pieces())
+
+    def html(self) -> str:
+        """Return the whole page; for lists that fit into memory."""
+        return "".join(self.pieces())
+
+
+def require(faults: Iterable[errors.Fault]) -> None:
+    """Raise LetterError if one of the faults stops the work."""
+    stops = [fault for fault in faults if fault.level == "fault"]
+    if stops:
+        raise errors.LetterError(stops)
+
+
+def letter(folder: pathlib.Path | None, facts: said.Facts) -> Page:
+    """Render the letter as a page of HTML for the press.
+
+    ``letter.md`` is set into the theme's page; a ``letter.html`` of the
+    folder is preferred, and is a whole page if it has an ``<html>`` tag.
+    """
+    files = shelf.Shelf(folder=folder)
+    faults = [*check(files), *said.faults(facts)]
+    if any(fault.level == "fault" for fault in faults):
+        return Page(faults=faults)
+    kept = vault.Vault()
+    names = said.Names()
+    try:
+        text = kept.expand(_fill(files, facts, kept, names))
+    except errors.LetterError as error:
+        return Page(faults=[*faults, *error.faults])
+    sources = [source for name in _parts(files) if (source := files.readable(name))]
+    faults += lint.markup(text, sources, files, kept.holds, kept.plain)
+    whole = _with_head(kept.markup(text), files, facts)
+    printed = kept.keeps(names.piece)
+    if facts.signers is None or not (printed or facts.figures.listed):
+        return Page(faults=faults, before=whole)
+    if not printed:
+        hint = 'print {{ names("Name withheld") }} where the list belongs'
+        what = "the letter never prints the names of its signers"
+        blame = errors.Fault(level="fault", what=what, hint=hint, file=sources[0].shown)
+        return Page(faults=[*faults, blame])
+    before, _, after = whole.partition(kept.token_of(names.piece))
+    listing = signers.paragraphs(facts.signers, facts.fields, names.withheld or "")
+    return Page(faults=faults, before=before, names=listing, after=after)
+
+
+def check(files: shelf.Shelf) -> list[errors.Fault]:
+    """Name what is wrong with the letter's own files."""
+    body = _body(files)
+    if body is None:
+        what = "the letter has no text: neither letter.md nor letter.html is there"
+        hint = "write letter.md in the letter's folder"
+        return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
+    checker = templates.Templates(files)
+    faults = []
+    for name in _parts(files)[:-1]:
+        known = templates.VARIABLES | templates.FRAME
+        if name == "signed.txt" or name == body == "letter.md":
+            known = templates.VARIABLES | {"signed"}
+        faults += checker.faults(name, known)
+        if source := files.readable(name):
+            faults += _words(checker, source, files, signed=name == body)
+    if files.inside("letter.css"):
+        sheet = files.readable("letter.css")
+        what = "the style sheet is too large or not UTF-8 text"
+        unread = errors.Fault(level="fault", what=what, file=str(files.inside("letter.css")))
+        faults += lint.style(sheet, files) if sheet else [unread]
+    return faults
+
+
+def _words(
+    checker: templates.Templates, source: shelf.Source, files: shelf.Shelf, *, signed: bool
+) -> list[errors.Fault]:
+    """Check what the template says itself, with a blank for each value."""
+    lines = checker.data(source)
+    faults = list(lint.placeholders(source, lines, signed=signed))
+    text = "\n".join(line for _, line in lines).replace("\x1a", _VALUE)
+    if source.name.endswith(".md"):
+        text = md.to_html(text)
+    if source.name.endswith((".md", ".html")):
+        faults += lint.markup(
+            text,
+            [source],
+            files,
+            lambda part: _VALUE in part,
+            lambda part: part.replace(_VALUE, "https://x.invalid/"),
+        )
+    return faults
+
+
+def _body(files: shelf.Shelf) -> str | None:
+    return next((name for name in ("letter.html", "letter.md") if files.inside(name)), None)
+
+
+def _parts(files: shelf.Shelf) -> tuple[str, ...]:
+    return (_body(files) or "letter.md", "signed.txt", "theme:letter.html", "letter.css")
+
+
+def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, names: said.Names) -> str:
+    """Fill in the letter and set it into its page; values stay behind tokens."""
+    filler = templates.Templates(files, facts.language)
+    known = said.values(facts)
+    sentence = filler.fill("signed.txt", known, kept).strip()
+    lines = "<br>\n".join(html.escape(line, quote=False) for line in sentence.splitlines())
+    signed = vault.Piece(html=f'<p class="signed">{lines}</p>\n')
+    known["signed"] = signed
+    one = facts.targets[0].salutation if len(facts.targets) == 1 else ""
+    frame = known | {"names": names, "salutation": one}
+    name = _body(files) or "letter.md"
+    text = filler.fill(name, frame if name.endswith(".html") else known, kept)
+    text = lint.SIGNATURE.sub(lambda _: f"\n\n{kept.put(signed)}\n\n", text)
+    if name.endswith(".md"):
+        text = md.to_html(text)
+    if "<html" in text.lower():
+        return text
+    if kept.keeps(signed):
+        frame["signed"] = vault.Piece(html="")
+    frame["body"] = vault.Piece(html=text)
+    return filler.fill("theme:letter.html", frame, kept)
+
+
+def _with_head(page: str, files: shelf.Shelf, facts: said.Facts) -> str:
+    """Put what every letter needs into its head: style sheets, paper, title and author."""
+    paper = {"A4": "A4", "Letter": "letter"}[facts.paper]
+    head = (
+        f"<title>{html.escape(vault.one_line(facts.title))}</title>\n"
+        f'<meta name="author" content="{html.escape(vault.one_line(facts.sender_name))}">\n'
+        f'<link rel="stylesheet" href="{THEME_URL}letter.css">\n'
+        f"<style>@page {{ size: {paper} }}</style>\n"
+    )
+    if files.inside("letter.css"):
+        head += f'<link rel="stylesheet" href="{LETTER_URL}letter.css">\n'
+    found = _HEAD.search(page)
+    at = found.end() if found else 0
+    return page[:at] + "\n" + head + page[at:]

@@ -1,0 +1,104 @@
+"""Where templates lie: the letter's folder, then the built-in theme."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+import re
+
+THEME = pathlib.Path(__file__).parent.parent / "theme"
+
+#: A template is a page or two; more than this is a mistake or an attack.
+MOST_BYTES = 1_000_000
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+class Unreadable(ValueError):
+    """A template that is there cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One file as it was read."""
+
+    name: str
+    path: pathlib.Path
+    text: str
+
+    @property
+    def shown(self) -> str:
+        """The file as a person would name it."""
+        return f"built-in theme/{self.name}" if self.path.is_relative_to(THEME) else str(self.path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """The files of one letter."""
+
+    folder: pathlib.Path | None
+
+    @property
+    def shown(self) -> str | None:
+        """The folder as a person would name it."""
+        return str(self.folder) if self.folder else None
+
+    def inside(self, name: str) -> pathlib.Path | None:
+        """Return the letter folder's own file, or None; links that lead out count as none."""
+        return within(self.folder, name) if self.folder else None
+
+    def find(self, name: str) -> pathlib.Path | None:
+        """Return the file of that name; ``theme:NAME`` passes the letter's folder by."""
+        if name.startswith("theme:"):
+            return within(THEME, name.removeprefix("theme:"))
+        return self.inside(name) or within(THEME, name)
+
+    def readable(self, name: str) -> Source | None:
+        """Return the file's text, or None where there is none that can be read."""
+        try:
+            return self.read(name)
+        except Unreadable:
+            return None
+
+    def read(self, name: str) -> Source | None:
+        """Return the file's text, or None where there is no such file.
+
+        Raises Unreadable for a file that is too big or not UTF-8.
+        """
+        path = self.find(name)
+        if path is None:
+            return None
+        if path.stat().st_size > MOST_BYTES:
+            message = f"the file is larger than {MOST_BYTES:,} bytes"
+            raise Unreadable(message)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            message = "the file is not UTF-8 text"
+            raise Unreadable(message) from error
+        return Source(name=name.removeprefix("theme:"), path=path, text=text)
+
+
+def within(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Return the file of that name if it really lies in the folder."""
+    if not _NAME.fullmatch(name):
+        return None
+    path = folder / name
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        return None
+    return path
+
+
+def fingerprint(folder: pathlib.Path | None) -> str:
+    """Return the SHA-256 over the names and bytes of the letter's folder and the theme."""
+    digest = hashlib.sha256()
+    for root in (folder, THEME):
+        files = sorted(root.rglob("*")) if root else []
+        for path in files:
+            name = path.relative_to(root).as_posix() if root else ""
+            if within(root or THEME, name) is None:
+                continue
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{len(name)}:{name}:{content}\n".encode())
+        digest.update(b"--\n")
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+"""Numbers and dates as a language writes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+
+import babel
+import babel.dates
+import babel.numbers
+
+
+@functools.cache
+def locale(language: str) -> babel.Locale:
+    """Return the rules of a language such as ``en``, ``de`` or ``pt-BR``.
+
+    Plain ``en`` is world English, which writes "22 November 2026" and is read
+    alike everywhere; ``en-US`` writes "November 22, 2026".
+
+    Raises ValueError for a language that nobody has written rules for.
+    """
+    try:
+        return babel.Locale.parse("en_001" if language == "en" else language.replace("-", "_"))
+    except (babel.UnknownLocaleError, TypeError) as error:
+        message = f"the language {language!r} is not known"
+        raise ValueError(message) from error
+
+
+def number(value: int, language: str) -> str:
+    """Write a number with the thousands separators of the language."""
+    return babel.numbers.format_decimal(value, locale=locale(language))
+
+
+def day(value: dt.date, language: str) -> str:
+    """Write a date out: "22 November 2026"."""
+    return babel.dates.format_date(value, format="long", locale=locale(language))
+
+
+def direction(language: str) -> str:
+    """Say which way the language is written: ``ltr`` or ``rtl``."""
+    return locale(language).text_direction

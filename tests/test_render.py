@@ -1,0 +1,475 @@
+"""Letters, mails and posts from templates: what is printed, and what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html.parser
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deliverybot import errors, model, render
+from deliverybot.render import lint, vault
+
+TARGET = model.Target(
+    id="chief",
+    name="Jordan Vale",
+    email="chief@cloud.example",
+    role="Chief Executive",
+    organisation="Example Cloud",
+    salutation="Dear Ms. Vale,",
+)
+
+
+def signers(*names: str) -> list[model.ListedSigner]:
+    return [
+        model.ListedSigner(number=number, name=name, city="Hull", country="Peru")
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def facts(signed: int = 241, listed: int = 240, **changes: object) -> render.Facts:
+    values: dict[str, Any] = {
+        "title": "Stop it",
+        "ask": "End every sale",
+        "url": "https://p.example/stop?a=1&b=2",
+        "sender_name": "Example Campaigns",
+        "sender_address": "letters@campaigns.example",
+        "target": TARGET,
+        "targets": (TARGET,),
+        "figures": model.Figures(
+            milestone=200,
+            signatures=signed,
+            listed=listed,
+            as_of=dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC),
+        ),
+        "signers": signers("Ada", "Ben"),
+        "date": dt.date(2026, 11, 22),
+    }
+    return render.Facts(**(values | changes))
+
+
+def folder(tmp_path: pathlib.Path, **files: str) -> pathlib.Path:
+    for name, text in ({"letter_md": "I urge you.\n"} | files).items():
+        (tmp_path / name.replace("_", ".")).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def whats(faults: list[errors.Fault]) -> list[tuple[str | None, int | None, str]]:
+    return [(f.file and pathlib.Path(f.file).name, f.line, f.what) for f in faults]
+
+
+def words(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def tags(page: str) -> list[tuple[str, tuple[str, ...]]]:
+    found = []
+
+    class Reader(html.parser.HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, tuple(name for name, _ in attrs)))
+
+    Reader().feed(page)
+    return found
+
+
+# --- a value never meets a parser
+
+
+HOSTILE = (
+    "*x* <b>[a](http://x.example)</b>",
+    "{% for x in y %}",
+    "<script>alert(1)</script>",
+    "![i](file:///etc/passwd)",
+    "\" onclick='x",
+    "</p></body>&amp;",
+    "1. one\n# two",
+    "`code` __b__ ~~s~~ | a | b |",
+    "https://bad.example <mailto:x@y.example>",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_value_changes_no_markup(tmp_path: pathlib.Path, text: str) -> None:
+    source = "**{{ title }}** and [{{ ask }}]({{ url }})\n\n{{ ask }}\n\n> {{ ask }}\n"
+    where = folder(tmp_path, letter_md=source)
+    harmless = render.letter(where, facts(title="T", ask="A", signers=signers("N"))).html()
+    page = render.letter(where, facts(title=text, ask=text, signers=signers(text))).html()
+    assert tags(page) == tags(harmless)
+    shown = html.unescape(words(page))
+    assert shown.count(" ".join(text.split())) >= 3
+
+
+@given(text=st.text(max_size=60))
+def test_any_value_is_printed_as_text(text: str) -> None:
+    kept = vault.Vault()
+    page = kept.markup(f'<p title="{kept.put(text)}">{kept.put(text)}</p>')
+    assert tags(page) == [("p", ("title",))]
+    plain = vault.one_line(text)
+    assert html.unescape(page) == f'<p title="{plain}">{plain}</p>' or "&" in plain
+    assert vault.one_line(plain) == plain
+
+
+def test_signer_fields_are_isolated_and_cut(tmp_path: pathlib.Path) -> None:
+    rows = [
+        model.ListedSigner(number=7, name="نور", city="حيفا", country="Peru"),
+        model.ListedSigner(number=8, name="x" * 1000),
+        model.ListedSigner(number=9, name="\u202eevil\x00"),
+        model.ListedSigner(number=12, name="", city="Hull"),
+    ]
+    page = render.letter(folder(tmp_path), facts(signers=rows)).html()
+    assert "7\u2002\u2068نور\u2069, \u2068حيفا\u2069, Peru\n" in page
+    assert "8\u2002" + "x" * 255 + "\n" in page
+    assert "9\u2002evil\n" in page
+    assert "12\u2002<i>Name withheld</i>" in page
+
+
+def test_same_facts_same_bytes(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="To {{ target.name }}: *{{ ask }}*.\n")
+    assert render.letter(where, facts()).html() == render.letter(where, facts()).html()
+
+
+def test_the_list_is_read_only_while_it_is_written(tmp_path: pathlib.Path) -> None:
+    read = []
+
+    def rows() -> Iterator[model.ListedSigner]:
+        for row in signers("Ada", "Ben"):
+            read.append(row.number)
+            yield row
+
+    page = render.letter(folder(tmp_path), facts(signers=rows()))
+    assert not read
+    page.write(tmp_path / "page.html")
+    assert read == [1, 2]
+    assert "2\u2002Ben, Hull, Peru" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+# --- the letter
+
+
+@pytest.mark.parametrize(
+    ("signed", "listed", "voice", "said"),
+    [
+        (241, 240, "we", "the 240 people whose names follow; 1 more asked not to be named."),
+        (241, 241, "I", "Signed, each in their own name, by the 241 people whose names follow."),
+        (1, 1, "we", "Signed by the one person whose name follows. One signature as of"),
+        (3, 0, "we", "Signed by 3 people, who asked not to be named. 3 signatures as of"),
+        (1, 0, "I", "Signed by one person, who asked not to be named. One signature as of"),
+        (12345, 12000, "we", "the 12,000 people whose names follow; 345 more asked"),
+        (0, 0, "we", "No signatures yet, as of 22 November 2026."),
+    ],
+)  # fmt: skip
+def test_signed_block(
+    tmp_path: pathlib.Path, signed: int, listed: int, voice: str, said: str
+) -> None:
+    page = render.letter(folder(tmp_path), facts(signed, listed, voice=voice)).html()
+    assert said in words(page)
+
+
+def test_letter_without_names_gives_the_figure_only(tmp_path: pathlib.Path) -> None:
+    page = render.letter(folder(tmp_path), facts(signers=None)).html()
+    assert "241 signatures as of 22 November 2026." in words(page)
+    assert "follow" not in words(page)
+    assert 'class="names"' not in page
+
+
+def test_your_name_here_becomes_the_signed_block(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="I ask.\n\n[Your Name Here]\n\nP.S. Soon.\n")
+    page = render.letter(where, facts()).html()
+    assert "Your Name" not in page
+    assert page.count('class="signed"') == 1
+    assert "<p><p" not in page
+    assert page.index("I ask.") < page.index('class="signed"') < page.index("P.S. Soon.")
+
+
+def test_salutation_and_addressees(tmp_path: pathlib.Path) -> None:
+    other = model.Target(id="b", name="Priya", email="b@b.example", salutation="Dear Priya,")
+    one = words(render.letter(folder(tmp_path), facts()).html())
+    both = words(render.letter(folder(tmp_path), facts(targets=(TARGET, other))).html())
+    assert "Dear Ms. Vale," in one
+    assert "Jordan Vale" in both
+    assert "Priya" in both
+    assert "Dear" not in both
+    assert "chief@cloud.example" not in one
+
+
+def test_language_decides_numbers_and_dates(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="{{ signatures|number }} / {{ date }} / {{ as_of|day }}\n")
+
+    def first(language: str) -> str:
+        page = render.letter(where, facts(12345, 12345, language=language)).html()
+        found = re.search(r"<p>(12.*?)</p>", page)
+        return found[1] if found else ""
+
+    assert first("en") == "12,345 / 22 November 2026 / 22 November 2026"
+    assert first("en-US") == "12,345 / November 22, 2026 / November 22, 2026"
+    assert first("de") == "12.345 / 22. November 2026 / 22. November 2026"
+    assert first("fr") == "12\u202f345 / 22 novembre 2026 / 22 novembre 2026"
+
+
+def test_reading_is_never_dated_after_the_letter(tmp_path: pathlib.Path) -> None:
+    page = render.letter(folder(tmp_path), facts(date=dt.date(2026, 11, 21))).html()
+    assert "as of 21 November 2026" in words(page)
+
+
+def test_own_page_is_preferred_and_gets_its_head(tmp_path: pathlib.Path) -> None:
+    own = '<html><head></head><body>{{ signed }}<div>{{ names("-") }}</div></body></html>'
+    where = folder(tmp_path, letter_html=own, letter_css="p { color: red }\n")
+    page = render.letter(where, facts()).html()
+    assert "I urge" not in page
+    assert "letterhead" not in page
+    assert 'href="https://letter.invalid/letter.css"' in page
+    assert "1\u2002Ada" in page
+
+
+def test_own_page_must_print_the_names(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_html="<html><body>{{ signed }}</body></html>")
+    faults = render.letter(where, facts()).faults
+    assert [fault.what for fault in faults] == ["the letter never prints the names of its signers"]
+
+
+def test_picture_with_a_title_becomes_a_figure(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.svg").write_text("<svg/>", encoding="utf-8")
+    where = folder(tmp_path, letter_md='![Two & three](a.svg "Drawing: *Mira* <Osei>")\n')
+    page = render.letter(where, facts()).html()
+    assert '<figure><img src="a.svg" alt="Two &amp; three" />' in page
+    assert "<figcaption>Drawing: *Mira* &lt;Osei&gt;</figcaption>" in page
+
+
+# --- what is refused, with file and line
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "said"),
+    [
+        ("ok\n{{ titel }}\n", 2, "nothing is known as 'titel'"),
+        ("ok\n\n{{ target.nmae }}\n", 3, "'target' has no 'nmae'"),
+        ("{{ title|safe }}\n", 1, "the filter 'safe' is not known"),
+        ("{{ title|e }}\n", 1, "the filter 'e' is not known"),
+        ("a\n{% autoescape false %}x{% endautoescape %}\n", 2, "autoescape is not allowed"),
+        ("{% set x = 1 %}\n", 1, "{% set %} is not allowed in a template"),
+        ("{% import 'x' as y %}\n", 1, "import is not allowed in a template"),
+        ("a\n\n{% include 'gone.txt' %}\n", 3, "the file 'gone.txt' to include is neither"),
+        ("{% include '../../etc/passwd' %}\n", 1, "the file '../../etc/passwd' to include"),
+        ("{{ title.__class__ }}\n", 1, "'__class__' is not for templates"),
+        ("{{ range(10) }}\n", 1, "nothing is known as 'range'"),
+        ("{{ title.upper() }}\n", 1, "a template may call nothing but names()"),
+        ("{{ 'a' * 9 }}\n", 1, "mul is not allowed in a template"),
+        ("{{ title\n", 1, "unexpected end of template"),
+        (
+            "{% for a in targets %}" * 3 + "x" + "{% endfor %}" * 3,
+            1,
+            "loops may be nested 2 deep",
+        ),
+        ("ok\n![x](gone.png)\n", 2, "the file 'gone.png' is missing in the letter's folder"),
+        ("ok\n\n<img src='https://a.example/x.png'>\n", 3, "is not a file of the letter's folder"),
+        ("![x](file:///etc/passwd)\n", 1, "is not a file of the letter's folder"),
+        ("![x](../secret.png)\n", 1, "is missing in the letter's folder"),
+        ("<link rel=attachment href='/etc/passwd'>\n", 1, "a letter attaches no files"),
+        ("a\n<img src='{{ url }}'>\n", 2, "the file of <img> comes from a value"),
+        ("<p title={{ title }}>x</p>\n", 1, "a value stands inside a tag without quotes"),
+        ("<style>p { color: {{ title }} }</style>\n", 1, "a value stands inside <style>"),
+        ("<script>x</script>\n", 1, "<script> is not allowed in a letter"),
+        ("[x](notes.html)\n", 1, "the link 'notes.html' leads nowhere"),
+        ("ok\n[Your City]\n", 2, "the placeholder [Your City] was never filled in"),
+        ("From [INSERT DATE] on\n", 1, "the placeholder [INSERT DATE] was never filled in"),
+        ("a\nb\nLorem ipsum dolor\n", 3, "the placeholder Lorem ipsum was never filled in"),
+        ("TODO: write\n", 1, "the placeholder TODO was never filled in"),
+        ("Dear %NAME%,\n", 1, "the placeholder %NAME% was never filled in"),
+        ("Dear <<name>>,\n", 1, "the placeholder <<name>> was never filled in"),
+        ("{% raw %}{{ name }}{% endraw %}\n", 1, "the placeholder {{ name }} was never filled in"),
+        ("Dear [Your Name Here], hello\n", 1, "the placeholder [Your Name Here] was never"),
+    ],
+)
+def test_check_names_file_and_line(
+    tmp_path: pathlib.Path, source: str, line: int, said: str
+) -> None:
+    where = folder(tmp_path, letter_md=source)
+    faults = render.check(where, ("letter",))
+    assert [f for f in whats(faults) if f[:2] == ("letter.md", line) and said in f[2]], faults
+    with pytest.raises(errors.LetterError):
+        render.letter(where, facts()).html()
+
+
+def test_all_faults_at_once(tmp_path: pathlib.Path) -> None:
+    where = folder(
+        tmp_path,
+        letter_md="{{ a }}\n{{ b }}\n",
+        letter_css="p {\n background: url(x.png) }\n@import 'https://a.example/b.css';\n",
+        mail_txt="Hello\n",
+        post_txt="{{ c }}\n[Your City]\n",
+    )
+    assert [f[:2] for f in whats(render.check(where))] == [
+        ("letter.md", 1),
+        ("letter.md", 2),
+        ("letter.css", 2),
+        ("letter.css", 3),
+        ("mail.txt", 1),
+        ("post.txt", 1),
+        ("post.txt", 2),
+    ]
+
+
+def test_check_names_the_nearest_word(tmp_path: pathlib.Path) -> None:
+    fault = render.check(folder(tmp_path, letter_md="{{ signature }}\n"), ("letter",))[0]
+    assert "did you mean 'signatures'?" in fault.hint
+
+
+def test_runtime_fault_has_its_line(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="a\n\n{% for t in targets %}\n{{ t.phone }}\n{% endfor %}\n")
+    faults = render.letter(where, facts()).faults
+    assert [f[:2] for f in whats(faults)] == [("letter.md", 4)]
+
+
+def test_empty_value_is_a_fault(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="x\n{{ goal }}\n")
+    assert [f[:2] for f in whats(render.letter(where, facts(goal=None)).faults)] == [
+        ("letter.md", 2)
+    ]
+    assert not render.letter(where, facts(goal=5)).faults
+
+
+def test_settings_words_are_checked_but_never_a_signer(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path)
+    fault = render.letter(where, facts(title="Stop [Company Name] TODO")).faults[0]
+    assert fault.what == "the campaign's title still says TODO"
+    assert not render.letter(where, facts(signers=signers("[Your Name Here] TODO"))).faults
+
+
+def test_link_from_a_value_must_lead_to_the_web(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="[x]({{ url }})\n")
+    assert not render.letter(where, facts()).faults
+    assert "leads nowhere" in render.letter(where, facts(url="javascript:x")).faults[0].what
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1] a note", "[the law](https://x.example)", "He said [sic] no", "5 % of them", "Toddo",
+     "[Your MP](https://x.example)", "a < b >> c", "$5 {a, b}", "XX. century"],
+)  # fmt: skip
+def test_no_false_placeholders(text: str) -> None:
+    assert lint.placeholder(text) is None
+
+
+def test_symlink_out_of_the_folder_is_no_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "secret.txt").write_text("Subject: x\n\nsecret\n", encoding="utf-8")
+    (tmp_path / "letter").mkdir()
+    where = folder(tmp_path / "letter")
+    (where / "mail.txt").symlink_to(tmp_path / "secret.txt")
+    assert "secret" not in render.mail(where, facts()).text
+
+
+def test_endless_work_is_refused_before_it_runs(tmp_path: pathlib.Path) -> None:
+    bombs = [
+        "{% for a in 'x' * 999999999 %}{{ a }}{% endfor %}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ 9 ** 9999999 }}",
+        "{% for a in targets recursive %}{{ loop(targets) }}{% endfor %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{{ title|center(999999999) }}",
+        "{{ 'x'.ljust(999999999) }}",
+    ]
+    for bomb in bombs:
+        assert render.check(folder(tmp_path, letter_md=bomb), ("letter",)), bomb
+
+
+def test_file_that_includes_itself_is_refused(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="{% include 'letter.md' %}")
+    assert "includes a file itself" in render.check(where, ("letter",))[0].what
+
+
+# --- mail and post
+
+
+def test_mail_says_the_same_twice(tmp_path: pathlib.Path) -> None:
+    source = (
+        "Subject: {{ title }} & more\n\nDear <you>, see {{ url }}.\nSecond line\n\n"
+        "https://x.example/{{ goal }}, ok\n"
+    )
+    mail = render.mail(folder(tmp_path, mail_txt=source), facts(title="A *b*", goal=7))
+    assert mail.faults == []
+    assert mail.subject == "A *b* & more"
+    assert mail.text == (
+        "Dear <you>, see https://p.example/stop?a=1&b=2.\nSecond line\n\nhttps://x.example/7, ok\n"
+    )
+    assert '<a href="https://p.example/stop?a=1&amp;b=2">' in mail.html
+    assert '<a href="https://x.example/7">https://x.example/7</a>, ok' in mail.html
+    body = mail.html[mail.html.index("<body") :]
+    said = html.unescape(re.sub(r"<(?!you)[^>]*>", "", body))
+    assert said.split() == mail.text.split()
+
+
+@pytest.mark.parametrize("title", ["=?utf-8?q?x?=", "x" * 201, "   "])
+def test_subject_that_no_header_may_say(tmp_path: pathlib.Path, title: str) -> None:
+    assert render.mail(folder(tmp_path), facts(title=title)).faults
+
+
+def test_subject_takes_no_second_line(tmp_path: pathlib.Path) -> None:
+    mail = render.mail(folder(tmp_path), facts(title="A\r\nBcc: x@y.example"))
+    assert mail.subject == "A Bcc: x@y.example"
+
+
+def test_theme_alone_is_without_fault(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path)
+    assert render.check(where) == []
+    for signed, listed in ((0, 0), (1, 0), (1, 1), (5, 5), (241, 240)):
+        assert render.letter(where, facts(signed, listed)).faults == []
+        assert render.mail(where, facts(signed, listed)).faults == []
+        assert render.post(where, "post.txt", facts(signed, listed)).faults == []
+
+
+def test_post_is_plain_text(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, post_txt="{{ signatures|number }} & {{ title }}\n{{ url }}\n")
+    post = render.post(where, "post.txt", facts(title="<b>"))
+    assert post.text == "241 & <b>\nhttps://p.example/stop?a=1&b=2"
+    assert (
+        "neither in the letter's folder" in render.post(where, "gone.txt", facts()).faults[0].what
+    )
+
+
+def test_file_that_is_no_text_is_a_fault(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path)
+    for name in ("letter.css", "letter.md", "mail.txt", "post.txt"):
+        (where / name).write_bytes(b"Subject: \xff\n\n")
+    assert {f[0] for f in whats(render.check(where))} == {
+        "letter.css",
+        "letter.md",
+        "mail.txt",
+        "post.txt",
+    }
+
+
+def test_names_asked_for_but_never_printed(tmp_path: pathlib.Path) -> None:
+    own = '<html><body>{% if names("-") %}x{% endif %}</body></html>'
+    fault = render.letter(folder(tmp_path, letter_html=own), facts()).faults[0]
+    assert fault.what == "the letter never prints the names of its signers"
+
+
+def test_fingerprint_follows_every_file(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path)
+    first = render.fingerprint(where)
+    assert render.fingerprint(where) == first
+    (where / "letter.css").write_text("p {}", encoding="utf-8")
+    second = render.fingerprint(where)
+    (where / "letter.css").rename(where / "mail.css")
+    assert len({first, second, render.fingerprint(where)}) == 3
+
+
+# --- the examples
+
+
+@pytest.mark.parametrize("name", ["face-surveillance", "racial-profiling"])
+def test_examples_are_without_fault(name: str) -> None:
+    where = pathlib.Path(__file__).parent.parent / "letters" / name
+    assert render.check(where) == []
+    assert render.letter(where, facts()).faults == []
+    assert render.mail(where, facts()).faults == []
+    post = render.post(where, "post.txt", facts())
+    assert post.faults == []
+    assert ("241" in post.text) == (name == "racial-profiling")
