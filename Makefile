@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup lock lock-upgrade benchmark clean
+.PHONY: help demo test check setup docs lock lock-upgrade benchmark clean
 
 PYTHON_RUN := .venv/bin/python -P
 
@@ -36,6 +36,10 @@ lock: ## write requirements/*.lock, keeping their versions
 lock-upgrade: ## write requirements/*.lock with the newest versions
 	@sh .ci/setup lock
 	@sh .ci/lock --upgrade
+
+docs: ## write docs/settings.md and docs/commands.md from the code
+	@sh .ci/setup test
+	@$(PYTHON_RUN) tools/docs.py
 
 benchmark: ## how fast, how big
 	@sh .ci/setup demo

@@ -38,24 +38,24 @@ def main() -> int:
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.task:
-        return TASKS[options.task](options.folder, options)
+        return TASKS[options.task](options.folder)
     with tempfile.TemporaryDirectory(prefix="deliverybot-benchmark-") as folder:
         place = pathlib.Path(folder)
         if options.chain:
-            report(["chain"], options, place, options.chain, 1)
+            report(["chain"], place, options.chain, 1)
             return 0
-        report(["import", "import-bare"], options, place, options.rows, options.rounds)
-        report(["letter", "letter-naive"], options, place, options.names, options.rounds)
+        report(["import", "import-bare"], place, options.rows, options.rounds)
+        report(["letter", "letter-naive"], place, options.names, options.rounds)
     return 0
 
 
-def report(tasks: list[str], options: argparse.Namespace, place: pathlib.Path, rows: int, rounds: int) -> None:
+def report(tasks: list[str], place: pathlib.Path, rows: int, rounds: int) -> None:
     """Let the tasks take turns and print each one's medians, and its ratio to the last."""
     prepare(place, rows)
     seen: dict[str, list[dict[str, float]]] = {task: [] for task in tasks}
     for _ in range(rounds):
         for task in tasks:
-            seen[task].append(measure(task, place, options))
+            seen[task].append(measure(task, place))
     last = statistics.median(run["cpu"] for run in seen[tasks[-1]])
     for task in tasks:
         cpu = statistics.median(run["cpu"] for run in seen[task])
@@ -69,11 +69,10 @@ def report(tasks: list[str], options: argparse.Namespace, place: pathlib.Path, r
         )
 
 
-def measure(task: str, place: pathlib.Path, options: argparse.Namespace) -> dict[str, float]:
+def measure(task: str, place: pathlib.Path) -> dict[str, float]:
     """Run one task in a process of its own; CPU and peak include its children."""
     shutil.rmtree(place / "var", ignore_errors=True)
     command = [sys.executable, "-P", __file__, "--task", task, "--folder", str(place)]
-    command += ["--names", str(options.names)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -116,7 +115,7 @@ def prepare(place: pathlib.Path, rows: int) -> None:
     )
 
 
-def take_in(place: pathlib.Path, options: argparse.Namespace) -> int:
+def take_in(place: pathlib.Path) -> int:
     """Ours: read, screen, recognise and store every row."""
     started = time.perf_counter()
     import asyncio
@@ -133,7 +132,7 @@ def take_in(place: pathlib.Path, options: argparse.Namespace) -> int:
     return timed(started) if reading.new else 1
 
 
-def take_in_bare(place: pathlib.Path, options: argparse.Namespace) -> int:
+def take_in_bare(place: pathlib.Path) -> int:
     """The peer: the csv module and executemany, nothing looked at."""
     started = time.perf_counter()
     import sqlite3
@@ -150,7 +149,7 @@ def take_in_bare(place: pathlib.Path, options: argparse.Namespace) -> int:
     return timed(started)
 
 
-def letter(place: pathlib.Path, options: argparse.Namespace) -> int:
+def letter(place: pathlib.Path) -> int:
     """Ours: preview the letter as a PDF, in the child process with its limits."""
     started = time.perf_counter()
     command = [sys.executable, "-P", "-m", "deliverybot", "preview", "my-petition", "--as", "pdf"]
@@ -158,7 +157,7 @@ def letter(place: pathlib.Path, options: argparse.Namespace) -> int:
     return timed(started)
 
 
-def letter_naive(place: pathlib.Path, options: argparse.Namespace) -> int:
+def letter_naive(place: pathlib.Path) -> int:
     """The peer: WeasyPrint in CSS columns, a paragraph a name, as one would write it."""
     started = time.perf_counter()
     import html
@@ -175,7 +174,7 @@ def letter_naive(place: pathlib.Path, options: argparse.Namespace) -> int:
     return timed(started)
 
 
-def chain(place: pathlib.Path, options: argparse.Namespace) -> int:
+def chain(place: pathlib.Path) -> int:
     """Ours: read, cross, render and mail (to a folder), in one `run --once`."""
     started = time.perf_counter()
     command = [sys.executable, "-P", "-m", "deliverybot", "run", "--once"]

@@ -96,5 +96,9 @@ def open_ledger(url: str) -> Ledger:
     deliverybot, or is no ledger.
     """
     database = store.Store(url)
-    migrate.upgrade(database)
+    try:
+        migrate.upgrade(database)
+    except BaseException:
+        database.close()
+        raise
     return Ledger(database)

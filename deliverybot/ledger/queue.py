@@ -27,6 +27,8 @@ class Claim:
 
     id: int
     fence: int
+    #: For a dead worker's row: the state it was seen in, and worthless in any other.
+    seen: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,9 +262,10 @@ class Queue(Generic[Row]):
         """Write down what an attempt came to.
 
         A worker that was taken for dead may still settle its own `unsure` row:
-        it alone knows the answer.
+        it alone knows the answer.  Raises LostClaim when somebody else has
+        settled the row.
         """
-        working = ("sending", "handing_over", "unsure")
+        working = (claim.seen,) if claim.seen else ("sending", "handing_over", "unsure")
         with self._db.change() as tx:
             current = self._own(tx, claim, working)
             self._attempt(tx, current, reply, now, sha256)

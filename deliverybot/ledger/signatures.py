@@ -26,8 +26,10 @@ class Taken:
     """What became of one batch."""
 
     new: int
-    #: Recognised as somebody who has signed already.
+    #: Further signatures of somebody who has signed already, met for the first time.
     duplicates: int
+    #: Rows that were taken, or counted as duplicates, before.
+    again: int
     #: Of these, signers whose permission to be shown was taken back.
     narrowed: int
 
@@ -69,7 +71,7 @@ class Signatures:
             narrowed = _narrow(tx, campaign.id, known)
             wording_id = _wording(tx, campaign.id, wording, now)
             _insert(tx, campaign, fresh, wording_id, now)
-            duplicates = len(signers) - len(fresh)
+            duplicates = _duplicates(tx, campaign.id, signers, fresh)
             named = sum(map(_named, fresh))
             values: dict[str, Any] = {
                 "last_number": _C.c.last_number + len(fresh),
@@ -81,7 +83,8 @@ class Signatures:
             if cursor is not None:
                 values["cursor"] = cursor
             tx.execute(sa.update(_C).where(_C.c.id == campaign.id).values(values))
-        return Taken(new=len(fresh), duplicates=duplicates, narrowed=narrowed.rows)
+        again = len(signers) - len(fresh) - duplicates
+        return Taken(new=len(fresh), duplicates=duplicates, again=again, narrowed=narrowed.rows)
 
     def read(self, slug: str, *, now: dt.datetime, problem: str = "") -> records.Standing:
         """Write down that the source was read, or why it could not be.
@@ -277,6 +280,31 @@ def _split(
         if signer.key_email:
             by_email[signer.key_email] = position
     return _narrow_fresh(fresh, known), [(n, s) for n, s in known if n > 0]
+
+
+def _duplicates(
+    tx: sa.Connection,
+    campaign_id: int,
+    signers: Sequence[model.Signer],
+    fresh: Sequence[model.Signer],
+) -> int:
+    """Count the rows of people who signed before, and remember each by its own key.
+
+    A source that is read again from its start brings the same rows; only a
+    row without a key of its own cannot be told from a second signature.
+    """
+    table = tables.duplicates
+    keys = {signer.key_id for signer in signers if signer.key_id}
+    stored = set(_known(tx, campaign_id, "key_id", list(keys))) | {s.key_id for s in fresh}
+    query = sa.select(table.c.key_id).where(
+        table.c.campaign_id == campaign_id, table.c.key_id.in_(keys - stored)
+    )
+    met = {bytes(key) for key in tx.scalars(query)} if keys - stored else set()
+    new = [{"campaign_id": campaign_id, "key_id": key} for key in keys - stored - met]
+    if new:
+        tx.execute(sa.insert(table), new)
+    keyless = sum(not s.key_id for s in signers) - sum(not s.key_id for s in fresh)
+    return len(new) + keyless
 
 
 def _narrow_fresh(

@@ -11,6 +11,8 @@ import datetime as dt
 import hashlib
 import json
 import pathlib
+import sqlite3
+import time
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -130,8 +132,8 @@ def _sqlite_connect(connection: object, record: object) -> None:
     del record
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
+    _write_ahead(cursor)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "secure_delete=ON",
@@ -139,6 +141,19 @@ def _sqlite_connect(connection: object, record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Switch to write-ahead logging; SQLite does not wait by itself while another one does."""
+    for patience in reversed(range(BUSY_SECONDS * 10)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or not patience:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:

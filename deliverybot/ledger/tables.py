@@ -126,6 +126,15 @@ signatures = sa.Table(
     sqlite_with_rowid=False,
 )
 
+#: Rows of a source whose person had signed already: each is counted once, however often read.
+duplicates = sa.Table(
+    "duplicates",
+    metadata,
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    sa.Column("key_id", sa.LargeBinary(16), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 readings = sa.Table(
     "readings",
     metadata,

@@ -61,7 +61,13 @@ class X:
         unfit = self._unfit(post.text)
         if unfit:
             return _reply(model.Outcome.REFUSED, unfit)
-        return await asyncio.to_thread(self._publish, post.text)
+        door = _Door(self._settings.api, self._settings.timeout)
+        try:
+            return await asyncio.to_thread(self._publish, post.text, door)
+        except asyncio.CancelledError:
+            # Else the thread, and with it the process, would wait for the deadline.
+            door.cut()
+            raise
 
     async def find(self, post: outlets.Draft) -> outlets.Evidence:  # noqa: ARG002 - nobody to ask
         """X keeps no key of ours; a person looks at the account."""
@@ -98,9 +104,8 @@ class X:
             return f"the text counts {found.weightedLength} on X, which takes {_LIMIT}"
         return "" if found.valid else "X takes no empty text and no control characters"
 
-    def _publish(self, text: str) -> model.Reply:
+    def _publish(self, text: str, door: _Door) -> model.Reply:
         secrets = self._secrets()
-        door = _Door(self._settings.api, self._settings.timeout)
         client = tweepy.Client(**secrets, return_type=requests.Response, wait_on_rate_limit=False)
         with client.session as session:
             session.mount(_HOST, door)
@@ -131,6 +136,7 @@ class _Door(requests.adapters.BaseAdapter):
         self.sent = False
         self.trouble = ""
         self._late = False
+        self._connected: http.client.HTTPConnection | None = None
         self.answer: tuple[int, Mapping[str, str], bytes] | None = None
 
     def send(
@@ -143,8 +149,8 @@ class _Door(requests.adapters.BaseAdapter):
         proxies: object = None,  # noqa: ARG002 - none
     ) -> requests.Response:
         """Send as requests asks for it; only `request` counts here."""
-        connection = self._connection()
-        deadline = threading.Timer(self._timeout, self._cut, [connection])
+        connection = self._connected = self._connection()
+        deadline = threading.Timer(self._timeout, self.cut)
         deadline.daemon = True
         deadline.start()
         try:
@@ -168,10 +174,11 @@ class _Door(requests.adapters.BaseAdapter):
     def close(self) -> None:
         """Nothing is kept open."""
 
-    def _cut(self, connection: http.client.HTTPConnection) -> None:
-        """End every wait on this connection, from the thread of the deadline."""
+    def cut(self) -> None:
+        """End every wait on this connection, from another thread."""
         self._late = True
-        if connection.sock is not None:
+        connection = self._connected
+        if connection is not None and connection.sock is not None:
             with contextlib.suppress(OSError):
                 # Not the TLS socket's own shutdown, which pulls the TLS from under the reader.
                 socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)

@@ -10,6 +10,10 @@ from deliverybot import errors, model
 from deliverybot.render import lint, templates, vault, words
 
 
+#: What stands where a name is withheld is repeated for each such signer.
+LONGEST_WITHHELD = 100
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What a letter, a mail or a post may say."""
@@ -135,5 +139,8 @@ class Names:
         if self.withheld is not None:
             message = "the list of names is printed twice"
             raise ValueError(message)
-        self.withheld = withheld
+        if not isinstance(withheld, str) or len(withheld) > LONGEST_WITHHELD:
+            message = f"names() wants a few words, {LONGEST_WITHHELD} letters at most"
+            raise ValueError(message)
+        self.withheld = vault.one_line(withheld)
         return self.piece

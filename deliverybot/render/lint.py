@@ -31,10 +31,17 @@ _BRACKET = re.compile(
     r"[^\]\n]{0,80}\](?![(\[:])",
     re.IGNORECASE,
 )
+# Each of these reads on and never back: half a megabyte of `url(` must not take an hour.
 _CSS_URL = re.compile(
-    r"url\(\s*['\"]?([^'\")]*)['\"]?\s*\)|@import\s+['\"]([^'\"]*)['\"]", re.IGNORECASE
+    r"""(?:url\(\s*+|@import\s++(?=["']))(?:"([^"\n]*+)|'([^'\n]*+)|([^\s"'()]*+))""", re.IGNORECASE
 )
-_CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])")
+_TAG = re.compile(
+    r"""<!--(?!-?>)(?:(?!--!?>).)*+--> | <!doctype\ [^<>]*+> | </[A-Za-z][^<>]*+>
+    | <[A-Za-z](?:"[^"]*+"|'[^']*+'|[^'"<>])*+>""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _FETCHED = {"src", "srcset", "poster", "background", "data", "xlink:href", "action", "formaction"}
 _REFUSED = {"script", "iframe", "object", "embed", "base", "form", "video", "audio", "frame"}
@@ -129,7 +136,7 @@ class _Reader(html.parser.HTMLParser):
     def css(self, text: str) -> None:
         """Collect the files that a style sheet names."""
         for match in _CSS_URL.finditer(_CSS_COMMENT.sub("", text)):
-            self.files.append(match[1] or match[2] or "")
+            self.files.append((match[1] or match[2] or match[3] or "").strip())
 
 
 def markup(
@@ -143,11 +150,25 @@ def markup(
 
     ``sources`` are the files the page came from, to find the line to blame.
     """
+    if broken := _unclosed(page):
+        hint = "close it with >, or write &lt; for the sign itself"
+        return [_blame(f"this tag is broken: {plain(broken)}", broken, hint, sources)]
     reader = _Reader(holds, plain)
     reader.feed(page)
     reader.close()
     faults = [_blame(what, words, hint, sources) for what, words, hint in reader.found]
     return faults + _missing(reader.files, sources, files)
+
+
+def _unclosed(page: str) -> str:
+    """Return the begin of the first tag or comment that readers of HTML would disagree on."""
+    at = 0
+    while found := _MARKUP.search(page, at):
+        tag = _TAG.match(page, found.start())
+        if tag is None:
+            return page[found.start() :].partition("\n")[0][:40]
+        at = tag.end()
+    return ""
 
 
 def style(source: shelf.Source, files: shelf.Shelf) -> list[errors.Fault]:

@@ -10,7 +10,9 @@ import re
 THEME = pathlib.Path(__file__).parent.parent / "theme"
 
 #: A template is a page or two; more than this is a mistake or an attack.
-MOST_BYTES = 1_000_000
+MOST_BYTES = 250_000
+#: A larger file is given to no letter (`pdf.plate`), so its bytes do not matter.
+_MOST_HASHED = 50_000_000
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 
@@ -63,30 +65,32 @@ class Shelf:
     def read(self, name: str) -> Source | None:
         """Return the file's text, or None where there is no such file.
 
-        Raises Unreadable for a file that is too big or not UTF-8.
+        Raises Unreadable for a file that is too big, not UTF-8 or not ours to read.
         """
         path = self.find(name)
         if path is None:
             return None
-        if path.stat().st_size > MOST_BYTES:
-            message = f"the file is larger than {MOST_BYTES:,} bytes"
-            raise Unreadable(message)
         try:
+            if path.stat().st_size > MOST_BYTES:
+                message = f"the file is larger than {MOST_BYTES:,} bytes"
+                raise Unreadable(message)
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             message = "the file is not UTF-8 text"
+            raise Unreadable(message) from error
+        except OSError as error:
+            message = f"the file cannot be read: {error.strerror}"
             raise Unreadable(message) from error
         return Source(name=name.removeprefix("theme:"), path=path, text=text)
 
 
 def within(folder: pathlib.Path, name: str) -> pathlib.Path | None:
     """Return the file of that name if it really lies in the folder."""
-    if not _NAME.fullmatch(name):
-        return None
-    path = folder / name
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-        return None
-    return path
+    return folder / name if _NAME.fullmatch(name) and _lies_in(folder, folder / name) else None
+
+
+def _lies_in(folder: pathlib.Path, path: pathlib.Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
 
 
 def fingerprint(folder: pathlib.Path | None) -> str:
@@ -95,10 +99,20 @@ def fingerprint(folder: pathlib.Path | None) -> str:
     for root in (folder, THEME):
         files = sorted(root.rglob("*")) if root else []
         for path in files:
-            name = path.relative_to(root).as_posix() if root else ""
-            if within(root or THEME, name) is None:
-                continue
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{len(name)}:{name}:{content}\n".encode())
+            name = path.relative_to(root or THEME).as_posix()
+            if _lies_in(root or THEME, path):
+                content = _content(path)
+                digest.update(f"{len(name)}:{name}:{content}\n".encode("utf-8", "replace"))
         digest.update(b"--\n")
     return digest.hexdigest()
+
+
+def _content(path: pathlib.Path) -> str:
+    """Hash one file, whatever its name: a style sheet may ask for it."""
+    try:
+        if path.stat().st_size > _MOST_HASHED:
+            return "too large"
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"

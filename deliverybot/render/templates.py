@@ -4,8 +4,8 @@ Who writes a template is trusted with words, not with this machine.  The first
 wall is a list of what a template may contain (prints, ``if``, ``for`` at most
 two deep, a few filters, ``include`` one deep); all else is refused with file
 and line before anything runs.  Nothing on that list can grow faster than the
-product of a template's length and the letter's targets, so no run is endless.
-Jinja's sandbox is the second wall, the number of printed values the third.
+product of a template's length and the square of the letter's targets, so no run
+is endless.  Jinja's sandbox is the second wall, the third counts what comes out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import difflib
 import functools
 import pathlib
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import jinja2
 import jinja2.nodes
@@ -27,9 +27,13 @@ from deliverybot.render import shelf, vault, words
 #: Values printed by one document; a letter prints some dozens.
 MOST_PRINTS = 20_000
 MOST_LOOPS = 2
+MOST_INCLUDES = 20
+#: Letters of one document and of one value; a long letter has some ten thousand.
+MOST_TEXT = 2_000_000
+MOST_VALUE = 100_000
 
 _FILTERS = (
-    "default", "upper", "lower", "capitalize", "title", "trim", "join", "length", "count",
+    "default", "upper", "lower", "capitalize", "title", "trim", "length", "count",
     "first", "last", "map",
 )  # fmt: skip
 _NODES = (
@@ -92,6 +96,7 @@ class Templates:
         )
         env.globals.clear()
         env.filters = {name: env.filters[name] for name in _FILTERS} | {
+            "join": _join,
             "number": functools.partial(_number, language=language),
             "day": functools.partial(_day, language=language),
         }
@@ -118,7 +123,7 @@ class Templates:
         if len(self._vault) >= MOST_PRINTS:
             message = f"the template prints more than {MOST_PRINTS:,} values"
             raise _Unprintable(message)
-        return self._vault.put(str(value))
+        return self._vault.put(_bounded(str(value)))
 
     def fill(self, name: str, values: Mapping[str, object], into: vault.Vault) -> str:
         """Fill a template in; its values stay behind the tokens of the vault.
@@ -128,12 +133,12 @@ class Templates:
         self._vault = into
         source = self.files.read(name)
         try:
-            return self._env.get_template(name).render(values)
+            return _whole(self._env.get_template(name).generate(values))
         except jinja2.TemplateSyntaxError as error:
             fault = _fault(source, error.lineno, f"{error.message}")
         except jinja2.UndefinedError as error:
             fault = _fault(source, _line(error, source), _undefined(str(error)))
-        except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - what a template provokes is said in its line
             fault = _fault(source, _line(error, source), str(error) or type(error).__name__)
         raise errors.LetterError([fault])
 
@@ -152,14 +157,18 @@ class Templates:
                 self._env.compile(tree)
         except jinja2.TemplateSyntaxError as error:
             found = [_fault(source, error.lineno, error.message or "this is not a template")]
-        except RecursionError:
+        except (RecursionError, SyntaxError):
+            # Python's own: of Jinja's translation, where brackets or blocks go too deep.
             found = [_fault(source, 1, "the template is nested too deeply")]
+        except ValueError:
+            found = [_fault(source, 1, "the template holds a number beyond reason")]
         for included in _included(tree, self.files) if not found else ():
             found += self.faults(included, known)
         return sorted(found, key=lambda fault: fault.line or 0)
 
     def _refused(self, tree: jinja2.nodes.Template, source: shelf.Source) -> Iterator[errors.Fault]:
         """Name the constructs that a template may not contain."""
+        includes = 0
         for node in _walk(tree):
             kind = type(node).__name__
             if kind not in _NODES:
@@ -176,10 +185,14 @@ class Templates:
                 word = node.attr if isinstance(node, jinja2.nodes.Getattr) else node.name
                 if word.startswith("_"):
                     yield _fault(source, node.lineno, f"'{word}' is not for templates")
-            elif isinstance(node, jinja2.nodes.For) and _depth(node) > MOST_LOOPS:
-                what = f"loops may be nested {MOST_LOOPS} deep"
-                yield _fault(source, node.lineno, what)
+            elif isinstance(node, jinja2.nodes.For):
+                yield from _loop(node, source)
             elif isinstance(node, jinja2.nodes.Include):
+                includes += 1
+                if includes > MOST_INCLUDES:
+                    what = f"a template includes {MOST_INCLUDES} files at most"
+                    yield _fault(source, node.lineno, what)
+                    return
                 yield from self._include(node, source)
 
     def _include(self, node: jinja2.nodes.Include, source: shelf.Source) -> Iterator[errors.Fault]:
@@ -209,6 +222,39 @@ class Templates:
         return list(enumerate(lines))[1:]
 
 
+def _whole(parts: Iterable[str]) -> str:
+    """Join what a template gives, up to `MOST_TEXT`."""
+    out, size = [], 0
+    for part in parts:
+        out.append(part)
+        size += len(part)
+        if size > MOST_TEXT:
+            message = f"the template gives more than {MOST_TEXT:,} letters"
+            raise _Unprintable(message)
+    return "".join(out)
+
+
+def _bounded(value: str) -> str:
+    if len(value) > MOST_VALUE:
+        message = f"a value has more than {MOST_VALUE:,} letters"
+        raise _Unprintable(message)
+    return value
+
+
+def _join(value: Iterable[object], between: object = "") -> str:
+    """Join a list as Jinja's own filter does; joins of joins would grow without end."""
+    out, size = [], 0
+    for part in value:
+        if isinstance(part, jinja2.Undefined) or not isinstance(part, str | int | float):
+            message = "'join' is for a list of words, such as targets|map(attribute=\"name\")"
+            raise _Unprintable(message)
+        out.append(str(part))
+        size += len(out[-1]) + len(str(between))
+        if size > MOST_VALUE:
+            break
+    return _bounded(str(between).join(out))
+
+
 def _number(value: object, language: str) -> str:
     if not isinstance(value, int) or isinstance(value, bool):
         message = "there is no number here: a milestone set by date has none, nor has an open goal"
@@ -227,6 +273,15 @@ def _walk(node: jinja2.nodes.Node) -> Iterator[jinja2.nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
         yield from _walk(child)
+
+
+def _loop(node: jinja2.nodes.For, source: shelf.Source) -> Iterator[errors.Fault]:
+    """Name what keeps a loop from being short: what it goes through, and how deep it lies."""
+    if not _is_name(node.iter, "targets"):
+        hint = "write {% for person in targets %}"
+        yield _fault(source, node.lineno, "a loop goes through 'targets' and nothing else", hint)
+    if _depth(node) > MOST_LOOPS:
+        yield _fault(source, node.lineno, f"loops may be nested {MOST_LOOPS} deep")
 
 
 def _depth(node: jinja2.nodes.Node) -> int:

@@ -63,10 +63,14 @@ class Clerk:
         shown, city, country = screen.clean(full), self._place(city), self._place(country)
         postcode = screen.clean(postcode, _POSTCODE) if postcode else ""
         key_email = self._key_email(email, line) if email else None
+        key: bytes | None
         if key_id := id_.strip():
             key = self._key("id", key_id)
         elif key_email:
-            key = None
+            # The same row read again is no second signature; the same person, later, is.
+            key = (
+                self._key("mailed", f"{key_email.hex()}\n{shown}\n{signed_at}") if signed else None
+            )
         elif signed_at is None:
             key = self._key("row", f"{self._copy}{number}")
         else:

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _campaigns()
     _wordings()
     _signatures()
+    _duplicates()
     _readings()
     _milestones()
     _deliveries()
@@ -102,6 +103,19 @@ def _signatures() -> None:
         sa.PrimaryKeyConstraint("campaign_id", "number", name="pk_signatures"),
         sa.UniqueConstraint("campaign_id", "key_email", name="uq_signatures_campaign_id_key_email"),
         sa.UniqueConstraint("campaign_id", "key_id", name="uq_signatures_campaign_id_key_id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _duplicates() -> None:
+    op.create_table(
+        "duplicates",
+        sa.Column("campaign_id", sa.Integer(), nullable=False),
+        sa.Column("key_id", sa.LargeBinary(length=16), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_id"], ["campaigns.id"], name="fk_duplicates_campaign_id"
+        ),
+        sa.PrimaryKeyConstraint("campaign_id", "key_id", name="pk_duplicates"),
         sqlite_with_rowid=False,
     )
 

@@ -1,0 +1,318 @@
+"""Deliveries and posts: list, show, approve, hold, cancel, resolve."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverybot import errors
+from deliverybot.cli import out
+
+if TYPE_CHECKING:
+    from deliverybot import config, ledger
+    from deliverybot.ledger import records
+
+_ids = click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+
+
+@click.group(cls=out.Group)
+def deliveries() -> None:
+    """Letters to targets: look, approve, hold, cancel, resolve."""
+
+
+@click.group(cls=out.Group)
+def posts() -> None:
+    """News on outlets: look, approve, hold, cancel, resolve."""
+
+
+@deliveries.command("list")
+@click.option("--campaign", help="Only of this campaign.")
+@click.option("--state", multiple=True, help="Only in this state; may be given again.")
+@out.as_json
+@out.pass_call
+def deliveries_list(
+    call: out.Call, campaign: str | None, state: tuple[str, ...], as_json: bool
+) -> None:
+    """List deliveries."""
+    settings = call.settings()
+    rows = call.book(settings).deliveries.select(campaign=campaign, states=state or None)
+    if as_json:
+        out.dump([_delivery(row, settings) for row in rows])
+        return
+    columns = ("id", "campaign", "milestone", "target", "state", "why")
+    out.table(
+        columns,
+        ((r.id, r.campaign, r.milestone, r.target, r.state, r.problem or r.why) for r in rows),
+        empty="no deliveries",
+    )
+
+
+@posts.command("list")
+@click.option("--campaign", help="Only of this campaign.")
+@click.option("--state", multiple=True, help="Only in this state; may be given again.")
+@out.as_json
+@out.pass_call
+def posts_list(call: out.Call, campaign: str | None, state: tuple[str, ...], as_json: bool) -> None:
+    """List posts."""
+    rows = call.book(call.settings()).posts.select(campaign=campaign, states=state or None)
+    if as_json:
+        out.dump([_post(row) for row in rows])
+        return
+    columns = ("id", "campaign", "milestone", "outlet", "state", "text")
+    out.table(
+        columns,
+        ((r.id, r.campaign, r.milestone, r.outlet, r.state, r.problem or r.text) for r in rows),
+        empty="no posts",
+    )
+
+
+def _delivery(row: records.Delivery, settings: config.Settings) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "campaign": row.campaign,
+        "milestone": row.milestone,
+        "target": row.target,
+        "email": row.email,
+        "state": row.state,
+        "message_id": row.message_id,
+        "pdf": str(settings.state / row.pdf) if row.pdf else None,
+        "pdf_sha256": row.pdf_sha256 or None,
+        "pages": row.pages,
+        "subject": row.subject,
+        "digest": row.digest or None,
+        "approved_by": row.approved_by or None,
+        "attempts": row.attempts,
+        "reply": row.reply or None,
+        "next_try": row.next_try,
+        "sent_at": row.sent_at,
+        "why": row.why,
+        "problem": row.problem or None,
+    }
+
+
+def _post(row: records.Post) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "campaign": row.campaign,
+        "milestone": row.milestone,
+        "outlet": row.outlet,
+        "state": row.state,
+        "text": row.text,
+        "url": row.url or None,
+        "attempts": row.attempts,
+        "reply": row.reply or None,
+        "next_try": row.next_try,
+        "posted_at": row.posted_at,
+        "approved_by": row.approved_by or None,
+        "why": row.why,
+        "problem": row.problem or None,
+    }
+
+
+@deliveries.command("show")
+@click.argument("ident", type=int, metavar="ID")
+@click.option("--eml", type=click.Path(dir_okay=False), help="Write the mail itself to a file.")
+@out.as_json
+@out.pass_call
+def deliveries_show(call: out.Call, ident: int, eml: str | None, as_json: bool) -> None:
+    """Show one delivery: the mail, its PDF, every try and every change."""
+    settings = call.settings()
+    book = call.book(settings)
+    row = book.deliveries.get(ident)
+    if eml:
+        _write_eml(row, settings, pathlib.Path(eml))
+    known = _delivery(row, settings)
+    _show(book, "delivery", row, known, as_json=as_json)
+    if not as_json and row.text:
+        click.echo()
+        out.paragraphs(row.text)
+
+
+def _write_eml(row: records.Delivery, settings: config.Settings, file: pathlib.Path) -> None:
+    from deliverybot.mail import frozen, message
+
+    if not row.pdf:
+        error = f"delivery {row.id} is not rendered yet"
+        raise errors.WrongState(error, hint="`deliverybot run --once` renders it")
+    letter = frozen.letter(row, settings.state, row.first_try or out.now())
+    file.write_bytes(message.build(letter))
+    out.talk(f"written: {file}")
+
+
+@posts.command("show")
+@click.argument("ident", type=int, metavar="ID")
+@out.as_json
+@out.pass_call
+def posts_show(call: out.Call, ident: int, as_json: bool) -> None:
+    """Show one post: its text, every try and every change."""
+    book = call.book(call.settings())
+    row = book.posts.get(ident)
+    _show(book, "post", row, _post(row), as_json=as_json)
+
+
+def _show(
+    book: ledger.Ledger,
+    thing: str,
+    row: records.Delivery | records.Post,
+    known: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    table = book.deliveries if thing == "delivery" else book.posts
+    tries = table.attempts(row.id)
+    log = list(book.audit.since(thing=thing, ref=str(row.id)))
+    if as_json:
+        out.dump(known | {"tries": tries, "audit": log})
+        return
+    out.pairs(list(known.items()))
+    if tries:
+        out.table(
+            ("at", "outcome", "reply"),
+            ((t.at, t.outcome, _said(t)) for t in tries),
+            title="Tries",
+        )
+    out.table(
+        ("at", "who", "from", "to", "why"),
+        ((r.at, r.who, r.old, r.new, r.why) for r in log),
+        title="Changes",
+    )
+
+
+def _said(attempt: records.Attempt) -> str:
+    parts = (attempt.phase, str(attempt.code or ""), attempt.enhanced, attempt.text)
+    return " ".join(part for part in parts if part)
+
+
+@deliveries.command("approve")
+@_ids
+@click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
+@out.pass_call
+def deliveries_approve(call: out.Call, ids: tuple[int, ...], by: str | None) -> None:
+    """Say yes to the very bytes of these letters; look at them first."""
+    settings = call.settings()
+    book = call.book(settings)
+    for row in [book.deliveries.get(ident) for ident in ids]:
+        book.deliveries.approve(row, who=by or out.person(), now=out.now())
+        pages = out.plural(row.pages, "page")
+        click.echo(out.safe(f"approved: delivery {row.id} to {row.to_name} <{row.email}>"))
+        click.echo(f"  {settings.state / row.pdf}  ({pages})  digest {row.digest[:16]}")
+    out.talk("`deliverybot run` sends what is approved, in the target's hours")
+
+
+@posts.command("approve")
+@_ids
+@click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
+@out.pass_call
+def posts_approve(call: out.Call, ids: tuple[int, ...], by: str | None) -> None:
+    """Say yes to the very text of these posts."""
+    book = call.book(call.settings())
+    for row in [book.posts.get(ident) for ident in ids]:
+        book.posts.approve(row, who=by or out.person(), now=out.now())
+        click.echo(f"approved: post {row.id} on {row.outlet}")
+
+
+def _mover(group: click.Group, noun: str, new: str, help_: str) -> None:
+    """Add the command that moves rows of one kind into one state."""
+
+    @group.command("hold" if new == "held" else "cancel", help=help_)
+    @_ids
+    @click.option("--why", default="", help="The reason, for the audit log.")
+    @out.pass_call
+    def move(call: out.Call, ids: tuple[int, ...], why: str) -> None:
+        book = call.book(call.settings())
+        table: Any = book.deliveries if noun == "delivery" else book.posts
+        taken_back = {"approved_digest": "", "approved_by": ""} if new == "held" else {}
+        for row in [table.get(ident) for ident in ids]:
+            reason = why or f"{new} by hand"
+            table.move(row, new, who=out.person(), why=reason, now=out.now(), values=taken_back)
+            click.echo(f"{new}: {noun} {row.id}")
+
+
+_mover(deliveries, "delivery", "held", "Take an approval back; nothing goes until a new one.")
+_mover(deliveries, "delivery", "cancelled", "Never send these letters.")
+_mover(posts, "post", "held", "Take an approval back; nothing goes until a new one.")
+_mover(posts, "post", "cancelled", "Never publish these posts.")
+
+
+@deliveries.command("resolve")
+@click.argument("ident", type=int, metavar="ID")
+@click.option("--sent", "answer", flag_value="sent", help="It arrived.")
+@click.option("--resend", "answer", flag_value="resend", help="It did not; send it again.")
+@click.option("--why", default="", help="How you know, for the audit log.")
+@out.pass_call
+def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str) -> None:
+    """Settle a delivery that is unsure, or that waits for a person's decision.
+
+    An unsure letter that is resent carries the same Message-ID and bytes, so a
+    second copy can be recognised; any other goes back to be approved again.
+    """
+    if answer is None:
+        raise click.UsageError("say --sent or --resend")
+    book = call.book(call.settings())
+    row = book.deliveries.get(ident)
+    if row.state not in {"unsure", "human"}:
+        message = f"delivery {row.id} is {row.state}; only unsure and human can be resolved"
+        raise errors.WrongState(message)
+    if answer == "resend" and row.state == "unsure":
+        _confirm(call, f"delivery {row.id} to {row.to_name} <{row.email}>", "letter", row.reply)
+    now = out.now()
+    values: dict[str, Any] = {"sent_at": row.handed_at or now}
+    new = "sent"
+    if answer == "resend":
+        new = "retrying" if row.state == "unsure" else "held"
+        values = {"next_try": None}
+        if new == "held":
+            values |= {"approved_digest": "", "approved_by": "", "handed_at": None}
+    # The fence moves on, so that no worker can settle this row behind a person's back.
+    values["fence"] = row.fence + 1
+    reason = why or f"resolved by hand: {answer}"
+    book.deliveries.move(row, new, who=out.person(), why=reason, now=now, values=values)
+    click.echo(f"{new}: delivery {row.id}")
+
+
+@posts.command("resolve")
+@click.argument("ident", type=int, metavar="ID")
+@click.option("--posted", metavar="URL", help="It is there, at this address.")
+@click.option("--again", is_flag=True, help="It is not; post it again.")
+@click.option("--why", default="", help="How you know, for the audit log.")
+@out.pass_call
+def posts_resolve(call: out.Call, ident: int, posted: str | None, again: bool, why: str) -> None:
+    """Settle a post that is unsure."""
+    if bool(posted) == again:
+        raise click.UsageError("say --posted URL or --again")
+    if posted and not posted.startswith(("https://", "http://")):
+        raise click.UsageError("--posted wants the post's address, such as https://...")
+    book = call.book(call.settings())
+    row = book.posts.get(ident)
+    if row.state != "unsure":
+        message = f"post {row.id} is {row.state}; only unsure can be resolved"
+        raise errors.WrongState(message)
+    if again:
+        _confirm(call, f"post {row.id} on {row.outlet}", "post", row.reply)
+    now = out.now()
+    values: dict[str, Any] = {"fence": row.fence + 1}
+    if posted:
+        values |= {"url": posted, "posted_at": row.handed_at or now}
+    else:
+        values |= {"next_try": None}
+    reason = why or "resolved by hand: " + ("posted" if posted else "again")
+    new = "posted" if posted else "retrying"
+    book.posts.move(row, new, who=out.person(), why=reason, now=now, values=values)
+    click.echo(f"{new}: post {row.id}")
+
+
+def _confirm(call: out.Call, what: str, thing: str, reply: str) -> None:
+    """Ask the person who sits here whether a second copy is worth the risk."""
+    if not call.may_ask():
+        return
+    out.talk(out.safe(f"{what} is unsure: {reply or 'it was cut off before the answer'}."))
+    out.talk(f"It may be there already; then a second {thing} arrives and cannot be called back.")
+    if not click.confirm("Send it again?", err=True):
+        out.talk("nothing was changed")
+        sys.exit(1)
+
+
+COMMANDS = (deliveries, posts)

@@ -1,0 +1,64 @@
+"""Progress of long work: a bar on a terminal, log lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+log = logging.getLogger("deliverybot.progress")
+
+
+class Lines:
+    """Says in the log what is being done; every tenth of a long reading."""
+
+    def __init__(self) -> None:
+        """Nothing said yet."""
+        self._said: dict[str, int] = {}
+
+    def reading(self, slug: str, done: int, size: int) -> None:
+        """Tell how many bytes of a source are read."""
+        tenth = done * 10 // size if size else 10
+        if tenth > self._said.get(slug, 0):
+            self._said[slug] = tenth
+            log.info("%s: %d%% of the signatures read", slug, tenth * 10)
+
+    def rendering(self, slug: str, target: str) -> None:
+        """Tell that a letter is being made."""
+        log.info("%s: rendering the letter to %s", slug, target)
+
+
+class Bars:
+    """Shows the same on a terminal."""
+
+    def __init__(self, bars: Any) -> None:  # noqa: ANN401 - rich is imported late
+        """Draw into a `rich.progress.Progress`."""
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+
+    def reading(self, slug: str, done: int, size: int) -> None:
+        """Move the bar of a source."""
+        if slug not in self._tasks:
+            self._tasks[slug] = self._bars.add_task(f"reading {slug}", total=size)
+        self._bars.update(self._tasks[slug], completed=done, total=size)
+
+    def rendering(self, slug: str, target: str) -> None:
+        """Show that a letter is being made."""
+        for task in self._tasks.values():
+            self._bars.update(task, visible=False)
+        self._tasks = {"": self._bars.add_task(f"rendering {slug} to {target}", total=None)}
+
+
+@contextlib.contextmanager
+def reporter() -> Iterator[Lines | Bars]:
+    """Give a reporter that suits standard error."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich import console, progress
+
+    screen = console.Console(stderr=True)
+    with progress.Progress(console=screen, transient=True) as bars:
+        yield Bars(bars)

@@ -1,0 +1,161 @@
+"""Setting up: init, check, schema."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.resources
+import pathlib
+import shutil
+import sys
+from importlib.resources import abc
+from typing import TYPE_CHECKING
+
+import click
+
+from deliverybot import errors
+from deliverybot.cli import out
+
+if TYPE_CHECKING:
+    from deliverybot import campaign as campaigns
+    from deliverybot import config
+
+
+@click.command(short_help="Write a working folder to edit.")
+@click.argument("folder", type=click.Path(file_okay=False), default=".")
+@click.option("--demo", is_flag=True, help="A filled campaign that mails to this machine only.")
+def init(folder: str, demo: bool) -> None:
+    """Write a working folder to edit into FOLDER; no file there is overwritten."""
+    place = pathlib.Path(folder)
+    package = importlib.resources.files("deliverybot")
+    sources = [package / "examples", package / "starter" / "demo"] if demo else [
+        package / "starter" / "new"
+    ]  # fmt: skip
+    files = {name: file for source in sources for name, file in _files(source, pathlib.Path())}
+    there = [str(name) for name in files if (place / name).exists()]
+    if there:
+        message = f"{place} has {', '.join(sorted(there)[:3])} already"
+        raise errors.UsageError(message, hint="name another folder: deliverybot init my-campaign")
+    for name, file in sorted(files.items()):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        with importlib.resources.as_file(file) as real:
+            shutil.copyfile(real, place / name)
+        click.echo(f"written: {place / name}")
+    out.talk("")
+    out.talk(f"next:  cd {folder}" if folder != "." else "next:")
+    steps = ("check --offline", f"preview {_example(demo=demo)} --as pdf", "run --once", "status")
+    for step in steps:
+        out.talk(f"       deliverybot {step}")
+
+
+def _example(*, demo: bool) -> str:
+    return "racial-profiling" if demo else "my-petition"
+
+
+def _files(
+    source: abc.Traversable, below: pathlib.Path
+) -> list[tuple[pathlib.Path, abc.Traversable]]:
+    found = []
+    for entry in source.iterdir():
+        if entry.is_dir():
+            found += _files(entry, below / entry.name)
+        else:
+            found.append((below / entry.name, entry))
+    return found
+
+
+@click.command(short_help="Look for everything that is wrong; sends nothing.")
+@click.option("--offline", is_flag=True, help="Do not talk to the relay or the networks.")
+@out.as_json
+@out.pass_call
+def check(call: out.Call, offline: bool, as_json: bool) -> None:
+    """Look for everything that is wrong, and say how to mend it; sends nothing."""
+    found = _faults(call, offline=offline)
+    if as_json:
+        out.dump([{"level": f.level, "file": f.file, "line": f.line, "what": f.what, "hint": f.hint}
+                  for f in found])  # fmt: skip
+    else:
+        for fault in found:
+            click.echo(f"{fault.level}: {out.shown(fault)}")
+        bad = sum(f.level == "fault" for f in found)
+        doubtful = sum(f.level == "warning" for f in found)
+        click.echo(f"{out.plural(bad, 'fault')}, {out.plural(doubtful, 'warning')}")
+    if any(fault.level == "fault" for fault in found):
+        sys.exit(errors.ConfigError.exit_code)
+
+
+def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
+    from deliverybot import campaign
+
+    try:
+        settings = call.settings()
+    except errors.ConfigError as error:
+        return error.faults
+    found = [errors.Fault(level="ok", what="the settings are right", file=call.config_file)]
+    try:
+        known = campaign.load_all(settings.schedules)
+    except errors.ConfigError as error:
+        return found + error.faults
+    found += campaign.check(known, settings)
+    for one in known:
+        found += _campaign(one, settings)
+    found += _installation(call, settings)
+    if not offline:
+        found += asyncio.run(_outside(settings))
+    return found
+
+
+def _campaign(one: campaigns.Campaign, settings: config.Settings) -> list[errors.Fault]:
+    from deliverybot import render, sources
+
+    folder = settings.letters / one.letter
+    names = ("letter", "mail", *(post.template for post in one.posts))
+    found = render.check(folder, tuple(dict.fromkeys(names))) + sources.probe(one)
+    if not any(fault.level == "fault" for fault in found):
+        found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
+    return found
+
+
+def _installation(call: out.Call, settings: config.Settings) -> list[errors.Fault]:
+    """Try the ledger and the folder for what is made."""
+    found = []
+    try:
+        settings.state.mkdir(parents=True, exist_ok=True)
+        trial = settings.state / ".check"
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        what = f"state_dir {settings.state} cannot be written: {error.strerror}"
+        found.append(errors.Fault(level="fault", what=what, hint="make it, or give us the right"))
+    try:
+        with contextlib.closing(call.book(settings)) as book:
+            found.append(errors.Fault(level="ok", what=f"the ledger {book.shown} answers"))
+    except errors.LedgerError as error:
+        found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
+    return found
+
+
+async def _outside(settings: config.Settings) -> list[errors.Fault]:
+    """Ask the relay and the outlets whether they would take something."""
+    from deliverybot import mail, outlets
+
+    transport = mail.transport(settings)
+    try:
+        found = await transport.check()
+    finally:
+        await transport.close()
+    for name in settings.outlets:
+        found += await outlets.open_outlet(name, settings).check()
+    return found
+
+
+@click.command()
+@click.argument("which", type=click.Choice(["config", "campaign"]))
+def schema(which: str) -> None:
+    """Print the JSON Schema of a file, for editors."""
+    from deliverybot import campaign, config
+
+    out.dump(config.schema() if which == "config" else campaign.schema())
+
+
+COMMANDS = (init, check, schema)

@@ -1,0 +1,133 @@
+"""Signatures: bring a file in by hand, hide or withdraw one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deliverybot.cli import out
+
+if TYPE_CHECKING:
+    from deliverybot import signatures as station
+    from deliverybot.ledger import milestones as verbs
+
+
+@click.group(cls=out.Group)
+def signatures() -> None:
+    """The list of signers: import, hide, withdraw, restore."""
+
+
+@signatures.command("import")
+@click.argument("campaign")
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, allow_dash=True))
+@out.as_json
+@out.pass_call
+def import_(call: out.Call, campaign: str, file: str, as_json: bool) -> None:
+    """Take the signatures of FILE (- for standard input) into a campaign's list.
+
+    Whoever is on the list already counts once.  Milestones are compared with
+    the new count at once; letters wait for the next run.
+    """
+    from deliverybot import milestones
+    from deliverybot import signatures as station
+    from deliverybot.cli import progress
+
+    settings = call.settings()
+    one = out.one_of(campaign, call.campaigns(settings))
+    book = call.book(settings)
+    key = station.recognition_key(settings.state, book)
+    now = out.now()
+    with _given(file) as given, progress.reporter() as reporter:
+        reading = asyncio.run(
+            station.read(
+                book, one, key=key, now=now, given=given,
+                progress=lambda batch: reporter.reading(campaign, batch.position, batch.size),
+            )
+        )  # fmt: skip
+    domain = settings.sender.address.rpartition("@")[2]
+    decision = milestones.advance(book, one, domain=domain, now=now)
+    for fault in reading.skipped:
+        out.talk(f"{fault.level}: {out.shown(fault)}")
+    if as_json:
+        out.dump(_plain(reading, decision))
+    else:
+        _tell(campaign, reading, decision)
+
+
+@contextlib.contextmanager
+def _given(file: str) -> Iterator[station.Import]:
+    """Give the file, or what standard input brings."""
+    from deliverybot import signatures as station
+
+    if file != "-":
+        yield station.Import(file=pathlib.Path(file))
+        return
+    with tempfile.TemporaryFile() as held:
+        # Read here, where Ctrl-C ends it: a thread that waits for input cannot be ended.
+        shutil.copyfileobj(sys.stdin.buffer, held)
+        held.seek(0)
+        yield station.Import(stream=held)
+
+
+def _plain(reading: station.Reading, decision: verbs.Decision) -> dict[str, Any]:
+    return {
+        "new": reading.new,
+        "known": reading.again,
+        "duplicates": reading.duplicates,
+        "narrowed": reading.narrowed,
+        "signatures": reading.standing.signatures,
+        "listed": reading.standing.listed,
+        "skipped": [str(fault) for fault in reading.skipped],
+        "crossed": decision.cross.key if decision.cross else None,
+        "jump": decision.jump,
+    }
+
+
+def _tell(campaign: str, reading: station.Reading, decision: verbs.Decision) -> None:
+    standing = reading.standing
+    twice = f", {reading.duplicates} signed again" if reading.duplicates else ""
+    click.echo(f"{reading.new} new, {reading.again} on the list already{twice}")
+    click.echo(f"{standing.signatures} signatures, {standing.listed} may be named")
+    if decision.cross:
+        click.echo(f"milestone {decision.cross.key} is crossed; `deliverybot run` does the rest")
+    if decision.jump is not None:
+        click.echo(
+            f"{decision.why}: milestones wait for a second reading"
+            f" and `deliverybot milestones accept {campaign}`"
+        )
+
+
+def _setter(name: str, state: str, help_: str) -> click.Command:
+    @click.command(name, help=help_)
+    @click.argument("campaign")
+    @click.argument("number", type=int)
+    @click.option("--why", default="", help="The reason, for the audit log.")
+    @out.pass_call
+    def setter(call: out.Call, campaign: str, number: int, why: str) -> None:
+        from deliverybot import model
+
+        settings = call.settings()
+        out.one_of(campaign, call.campaigns(settings))
+        book = call.book(settings)
+        book.signatures.set_state(
+            campaign, number, model.Signature(state), who=out.person(),
+            why=why or f"{state} by hand", now=out.now(),
+        )  # fmt: skip
+        click.echo(f"{state}: signature {number} of {campaign}")
+
+    return setter
+
+
+signatures.add_command(_setter("hide", "hidden", "Name a signer nowhere; the signature counts."))
+signatures.add_command(_setter("withdraw", "withdrawn", "Count and name a signer no more."))
+signatures.add_command(_setter("restore", "active", "Undo hide or withdraw."))
+
+COMMANDS = (signatures,)

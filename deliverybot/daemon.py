@@ -1,0 +1,327 @@
+"""The clock: APScheduler jobs that call the stations' steps, and a clean stop.
+
+The scheduler keeps nothing: its jobs are made anew at each start from the
+campaign files, and what is to be done stands in the ledger.  Its triggers run
+in UTC, because its local cron skips a day in spring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from apscheduler.schedulers import asyncio as aps
+from apscheduler.triggers import cron, interval
+
+from deliverybot import campaign as campaigns
+from deliverybot import (
+    config,
+    deliveries,
+    errors,
+    ledger,
+    letters,
+    mail,
+    milestones,
+    model,
+    posts,
+    signatures,
+    sources,
+)
+from deliverybot.ledger import milestones as verbs
+from deliverybot.ledger import records
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at what is due.
+TICK = 2
+#: Seconds between two looks for work whose worker is gone.
+RECOVER = 60
+#: Seconds that work in hand may take to end by itself after SIGTERM.
+GRACE = 4
+#: In these states nothing has left for certain, so what has changed may be made anew.
+_MAKEABLE = ("due", "held", "approved", "retrying")
+
+
+class Works:
+    """All that is due, done step by step; one for each process."""
+
+    def __init__(
+        self,
+        book: ledger.Ledger,
+        settings: config.Settings,
+        known: Mapping[str, campaigns.Campaign],
+        *,
+        clock: Callable[[], dt.datetime],
+        reporter: model.Reporter,
+    ) -> None:
+        self.book = book
+        self.settings = settings
+        self.campaigns = known
+        self.clock = clock
+        #: Set by `run` on SIGTERM: what is in hand is ended, nothing new is begun.
+        self.stopping = False
+        self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex[:12]}"
+        self._reporter = reporter
+        self._key = signatures.recognition_key(settings.state, book)
+        self._domain = settings.sender.address.rpartition("@")[2]
+        self._desk = deliveries.Desk(
+            settings=settings, campaigns=known, owner=self.owner, clock=clock
+        )
+        #: Letters that could not be rendered, by row and inputs: tried once a start.
+        self._failed: set[tuple[int, str]] = set()
+
+    async def start(self) -> None:
+        """Clear up after those who were killed."""
+        if self.book.single_process:
+            letters.sweep(self.settings.state)
+        await self.recover()
+
+    async def recover(self) -> None:
+        """Settle what dead workers left in hand."""
+        alone = self.book.single_process
+        for row in deliveries.recover(self.book, self._desk, alone=alone):
+            log.warning("delivery %d to %s is unsure; see `deliveries show`", row.id, row.target)
+        for post in await posts.recover(
+            self.book, self.settings, owner=self.owner, alone=alone, now=self.clock()
+        ):
+            log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
+
+    async def poll(self, slug: str) -> None:
+        """Read one campaign's source, and compare the count with its plan."""
+        campaign = self.campaigns[slug]
+        now = self.clock()
+        reading = await signatures.read(
+            self.book, campaign, key=self._key, now=now,
+            progress=lambda batch: self._progress(slug, batch),
+        )  # fmt: skip
+        for fault in reading.skipped:
+            log.warning("%s: %s", slug, fault)
+        if reading.problem:
+            log.error("%s: the signatures could not be read: %s", slug, reading.problem)
+            return
+        decision = self.cross(campaign)
+        if decision_said := _say(decision):
+            log.info("%s: %s", slug, decision_said)
+
+    def _progress(self, slug: str, batch: sources.Batch) -> None:
+        """Tell of a batch that was taken; end the reading here when we are to stop."""
+        self._reporter.reading(slug, batch.position, batch.size)
+        if self.stopping:
+            raise _Stopped
+
+    def cross(self, campaign: campaigns.Campaign) -> verbs.Decision:
+        """Compare the count of the last reading with the plan."""
+        return milestones.advance(self.book, campaign, domain=self._domain, now=self.clock())
+
+    async def freeze(self) -> None:
+        """Render every letter and write every post that is due, or made from other things now."""
+        for campaign in self.campaigns.values():
+            milestones.advance_dates(self.book, campaign, domain=self._domain, now=self.clock())
+        crossed = {m.id: m for m in self.book.milestones.all()}
+        for row in self.book.deliveries.select(states=_MAKEABLE):
+            case = self._case(row, crossed)
+            if case is None:
+                continue
+            inputs = letters.fingerprint(case, self.settings)
+            same = inputs == row.inputs and not row.problem
+            if same or (row.id, inputs) in self._failed or _may_be_there(row):
+                continue
+            if self.stopping:
+                return
+            self._reporter.rendering(row.campaign, row.target)
+            await letters.freeze_one(self.book, row, case, self.settings, self.clock)
+            if self.book.deliveries.get(row.id).problem:
+                self._failed.add((row.id, inputs))
+        crossed = {m.id: m for m in self.book.milestones.all()}
+        for post in self.book.posts.select(states=_MAKEABLE):
+            self._write(post, crossed)
+
+    def _case(
+        self, row: records.Delivery, crossed: Mapping[int, records.Milestone]
+    ) -> letters.Case | None:
+        campaign = self.campaigns.get(row.campaign)
+        if campaign is None:
+            return None
+        milestone = crossed[row.milestone_id]
+        return letters.case_of(self.book, row.target, campaign, milestone, self.settings)
+
+    def _write(self, post: records.Post, crossed: Mapping[int, records.Milestone]) -> None:
+        campaign = self.campaigns.get(post.campaign)
+        if campaign is None:
+            return
+        milestone = crossed[post.milestone_id]
+        first = campaign.targets[0].id
+        case = letters.case_of(self.book, first, campaign, milestone, self.settings)
+        if case is None:
+            return
+        inputs = posts.fingerprint(post, campaign, letters.letter_inputs(case, self.settings))
+        if inputs == post.inputs or _may_be_there(post):
+            return
+        facts = letters.facts(self.book, case, self.settings)
+        posts.write_one(
+            self.book, post, campaign, facts, inputs,
+            settings=self.settings, ask=milestone.ask, now=self.clock(),
+        )  # fmt: skip
+
+    async def send(self) -> None:
+        """Send with as many connections as the settings allow; none when nothing is ready."""
+        ready = len(self.book.deliveries.ready(self.clock()))
+        workers = min(ready, self.settings.mail.connections)
+        hands = [self._send_all() for _ in range(workers)]
+        # Not a TaskGroup: the trouble of one letter must not cut off another after its dot.
+        for trouble in await asyncio.gather(*hands, return_exceptions=True):
+            if trouble is not None:
+                raise trouble
+
+    async def _send_all(self) -> None:
+        courier = mail.transport(self.settings)
+        try:
+            while not self.stopping:
+                if not await deliveries.send_one(self.book, courier, self._desk):
+                    return
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await courier.close()
+
+    async def publish(self) -> None:
+        """Publish every approved post; news that is stale by now is dropped."""
+        posts.drop_stale(self.book, self.campaigns, self.clock())
+        for row in self.book.posts.ready(self.clock()):
+            if self.stopping:
+                return
+            await posts.publish_one(
+                self.book, row, self.settings, owner=self.owner, now=self.clock()
+            )
+
+
+class _Stopped(Exception):
+    """A reading was ended between two batches; the next start goes on there."""
+
+
+def _may_be_there(row: records.Delivery | records.Post) -> bool:
+    """Tell whether the bytes may have arrived: a second copy must be the same."""
+    return row.handed_at is not None
+
+
+def _say(decision: verbs.Decision) -> str:
+    if decision.jump is not None:
+        return f"{decision.why}; waits for a second reading and `milestones accept`"
+    if decision.cross is not None:
+        return f"milestone {decision.cross.key} is crossed at {decision.baseline} signatures"
+    return ""
+
+
+async def once(works: Works) -> None:
+    """Do all that is due now, then stop."""
+    with works.book.only_daemon(works.clock()):
+        await works.start()
+        for slug in works.campaigns:
+            await works.poll(slug)
+        await works.freeze()
+        await asyncio.gather(works.send(), works.publish())
+
+
+async def run(works: Works) -> None:
+    """Run until SIGTERM or SIGINT; then end what is in hand, within seconds."""
+    with works.book.only_daemon(works.clock()):
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await works.start()
+        async with _scheduler(works):
+            log.info("running; %d campaigns", len(works.campaigns))
+            await stop.wait()
+            log.info("stopping")
+            works.stopping = True
+
+
+class _Hands:
+    """The jobs in hand, so that a stop can wait for them and then end them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: The last trouble of each job, so that a lasting one is said once.
+        self._said: dict[str, str] = {}
+
+    async def guard(self, what: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Run one job as a task of its own; an error is logged, never fatal."""
+        task = asyncio.ensure_future(job())
+        self._tasks.add(task)
+        trouble = ""
+        try:
+            await task
+        except (asyncio.CancelledError, _Stopped):
+            log.warning("%s was stopped", what)
+        except Exception as error:  # noqa: BLE001 - the clock goes on, whatever a job meets
+            trouble = repr(error)
+            if trouble != self._said.get(what):
+                _complain(what, error)
+        finally:
+            self._tasks.discard(task)
+        self._said[what] = trouble
+
+    async def drain(self) -> None:
+        """Give what is in hand a few seconds, then cancel it."""
+        tasks = set(self._tasks)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=GRACE)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _complain(what: str, error: Exception) -> None:
+    """Say in the log what ended a job: in plain words, or where in the code."""
+    if isinstance(error, errors.DeliverybotError):
+        hint = f" (hint: {error.hint})" if error.hint else ""
+        log.error("%s: %s%s", what, error, hint)
+    else:
+        log.error("%s failed", what, exc_info=error)
+
+
+@contextlib.asynccontextmanager
+async def _scheduler(works: Works) -> AsyncIterator[None]:
+    scheduler = aps.AsyncIOScheduler(
+        timezone=dt.UTC,
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    hands = _Hands()
+    now = works.clock()
+    for slug, campaign in works.campaigns.items():
+        scheduler.add_job(
+            hands.guard,
+            _trigger(campaign.source),
+            args=(f"reading {slug}", lambda slug=slug: works.poll(slug)),
+            next_run_time=now,
+        )
+    # A job each: mail waits neither for posts nor for a long letter being rendered.
+    for what, job, seconds in (
+        ("rendering", works.freeze, TICK),
+        ("mailing", works.send, TICK),
+        ("posting", works.publish, TICK),
+        ("recovering", works.recover, RECOVER),
+    ):
+        every = interval.IntervalTrigger(seconds=seconds, timezone=dt.UTC)
+        scheduler.add_job(hands.guard, every, args=(what, job), next_run_time=now)
+    scheduler.start()
+    try:
+        yield
+    finally:
+        # In this order: the scheduler's own shutdown cancels what is in hand at once.
+        scheduler.pause()
+        await hands.drain()
+        scheduler.shutdown(wait=False)
+
+
+def _trigger(source: campaigns.Source) -> cron.CronTrigger | interval.IntervalTrigger:
+    if source.cron is not None:
+        return cron.CronTrigger.from_crontab(source.cron, timezone=dt.UTC)
+    return interval.IntervalTrigger(seconds=source.every_seconds, timezone=dt.UTC)

@@ -1,0 +1,301 @@
+"""Letters: render each due letter, and freeze what a person will approve.
+
+What a letter was made from is hashed (`inputs`).  While it has not been tried
+yet, a changed template, target or signer makes it anew, and it is held again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import logging
+import pathlib
+import shutil
+import tempfile
+import zoneinfo
+from collections.abc import Callable, Iterator
+
+from deliverybot import campaign as campaigns
+from deliverybot import config, errors, ledger, model, render, screen
+from deliverybot.ledger import records
+from deliverybot.mail import frozen, message
+from deliverybot.pdf import press
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One letter to be: whose, for which milestone, to whom."""
+
+    campaign: campaigns.Campaign
+    milestone: records.Milestone
+    target: campaigns.Target
+    #: `list_revision` of the campaign: which signers may be named now.
+    revision: int
+    #: Hash of the letter's folder and the theme, as hex.
+    files: str
+
+
+def case_of(
+    book: ledger.Ledger,
+    target_id: str,
+    campaign: campaigns.Campaign,
+    milestone: records.Milestone,
+    settings: config.Settings,
+) -> Case | None:
+    """Return what a letter is made from; None if the campaign has no such target any more."""
+    target = next((t for t in campaign.targets if t.id == target_id), None)
+    if target is None:
+        return None
+    return Case(
+        campaign=campaign,
+        milestone=milestone,
+        target=target,
+        revision=book.signatures.standing(campaign.slug).list_revision,
+        files=render.fingerprint(settings.letters / campaign.letter),
+    )
+
+
+def sweep(state_dir: pathlib.Path) -> None:
+    """Remove what a killed process left half made, names of signers in it.
+
+    Only for a process that knows itself alone on this ledger.
+    """
+    for folder in ("letters", "outbox"):
+        for draft in (state_dir / folder).rglob(".*"):
+            if draft.name.startswith(".page-"):
+                shutil.rmtree(draft, ignore_errors=True)
+            elif draft.name.endswith(".part"):
+                draft.unlink(missing_ok=True)
+
+
+async def freeze_one(
+    book: ledger.Ledger,
+    row: records.Delivery,
+    case: Case,
+    settings: config.Settings,
+    clock: Callable[[], dt.datetime],
+) -> None:
+    """Render one letter with its mail, and hold it for approval.
+
+    1. Write the PDF under state_dir, whole or not at all.
+    2. Write its hash and the words of the mail into the ledger.
+
+    A crash between 1 and 2 leaves a file that the next run writes again with
+    the same bytes.  What cannot be rendered is held with the reasons.
+    """
+    values: dict[str, object] = {
+        "inputs": fingerprint(case, settings),
+        "problem": "",
+        "email": case.target.email,
+        "to_name": case.target.name,
+        "from_name": settings.sender.name,
+        "from_address": settings.sender.address,
+        "reply_to": settings.sender.reply_to,
+        "language": case.campaign.language,
+    }
+    try:
+        values |= await _render(book, case, settings)
+    except errors.LetterError as error:
+        why = "the letter cannot be rendered as it stands"
+        values |= {"problem": str(error), "digest": ""}
+        _freeze(book, row, values, approve=False, why=why, now=clock())
+        log.warning("delivery %d to %s is held:\n%s", row.id, row.target, error)
+        return
+    now = clock()
+    draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]
+    try:
+        values["digest"] = message.digest(frozen.letter(draft, settings.state, now))
+        message.build(frozen.letter(draft, settings.state, now))
+    except errors.OutgoingError as error:
+        values |= {"problem": str(error), "digest": ""}
+    if row.state != model.Delivery.DUE and values["digest"] == row.digest and not row.problem:
+        book.deliveries.note_inputs(row, str(values["inputs"]))
+        return
+    why = "rendered; waits for approval"
+    if row.state != model.Delivery.DUE:
+        why = "what it is made from has changed; waits for approval"
+    # Held without a problem, somebody holds it: no rule takes that back.
+    by_hand = row.state == model.Delivery.HELD and not row.problem
+    approve = approved_by_rule(book, case) and not by_hand
+    _freeze(book, row, values, approve=approve, why=why, now=now)
+    log.info("delivery %d to %s is rendered: %s pages", row.id, row.target, values["pages"])
+
+
+def _freeze(
+    book: ledger.Ledger,
+    row: records.Delivery,
+    values: dict[str, object],
+    *,
+    approve: bool,
+    why: str,
+    now: dt.datetime,
+) -> None:
+    """Write it down, unless somebody has moved the row while it was rendered."""
+    try:
+        book.deliveries.freeze(row, values, approve=approve, why=why, now=now)
+    except errors.WrongState as error:
+        log.info("%s; the next run looks at it again", error)
+
+
+async def _render(book: ledger.Ledger, case: Case, settings: config.Settings) -> dict[str, object]:
+    """Return the words of the mail and the pressed PDF, as columns."""
+    folder = settings.letters / case.campaign.letter
+    known = facts(book, case, settings)
+    words = render.mail(folder, known)
+    page = render.letter(folder, known)
+    render.require([*page.faults, *words.faults])
+    columns = _pressed_before(book, case, settings)
+    if columns is None:
+        out = settings.state / pdf_path(case, settings)
+        pressed = await to_pdf(page, folder, out, settings)
+        render.require(pressed.faults)
+        columns = {"pdf_sha256": pressed.sha256, "pages": pressed.pages}
+    return columns | {
+        "subject": words.subject,
+        "text": words.text,
+        "html": words.html,
+        "pdf": str(pdf_path(case, settings)),
+    }
+
+
+def _pressed_before(
+    book: ledger.Ledger, case: Case, settings: config.Settings
+) -> dict[str, object] | None:
+    """Return what another target's letter of the same bytes has in the ledger."""
+    path = pdf_path(case, settings)
+    for row in book.deliveries.select(campaign=case.campaign.slug):
+        if row.pdf == str(path) and row.pdf_sha256 and not row.problem:
+            try:
+                with (settings.state / path).open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                return None
+            if found == row.pdf_sha256:
+                return {"pdf_sha256": found, "pages": row.pages}
+    return None
+
+
+async def to_pdf(
+    page: render.Page, folder: pathlib.Path, out: pathlib.Path, settings: config.Settings
+) -> press.Pressed:
+    """Press a page into a PDF file, within the limits of ``[pdf]``."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    limits = press.Limits(
+        cpu=settings.pdf.cpu, memory=settings.pdf.memory_bytes, time=settings.pdf.time
+    )
+    with tempfile.TemporaryDirectory(prefix=".page-", dir=out.parent) as work:
+        draft = pathlib.Path(work) / "letter.html"
+        page.write(draft)
+        return await press.press(draft, folder=folder, theme=render.THEME, out=out, limits=limits)
+
+
+def pdf_path(case: Case, settings: config.Settings) -> pathlib.Path:
+    """Name a letter's PDF below state_dir, by what it is made from.
+
+    A letter that names all targets is one file for all of them.
+    """
+    whom = "all" if case.campaign.delivery.addressees == "all" else case.target.id
+    key = case.milestone.key.removeprefix("on:").replace(":", "")
+    stamp = letter_inputs(case, settings)[:12]
+    name = f"{key}-v{case.milestone.version}-{whom}-{stamp}.pdf"
+    return pathlib.Path("letters") / case.campaign.slug / name
+
+
+def fingerprint(case: Case, settings: config.Settings) -> str:
+    """Hash all that a delivery is made from, as hex."""
+    parts = (letter_inputs(case, settings), case.target.model_dump_json())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def letter_inputs(case: Case, settings: config.Settings) -> str:
+    """Hash all that a letter's PDF is made from, as hex.
+
+    Other versions of our libraries make other bytes from the same; a frozen
+    letter stays as it is.
+    """
+    campaign, milestone = case.campaign, case.milestone
+    shown = {"title", "ask", "url", "goal", "language", "timezone", "voice", "letter", "signers"}
+    parts = (
+        case.files,
+        campaign.model_dump_json(include=shown),
+        campaign.delivery.model_dump_json(include={"signers", "addressees"}),
+        repr([_named(target) for target in _addressees(case)]),
+        settings.sender.model_dump_json(),
+        settings.pdf.paper,
+        settings.public_url,
+        f"{milestone.id} {milestone.version} {milestone.upto} {case.revision}",
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.Facts:
+    """Return what the letter, its mail and its posts may say."""
+    campaign, milestone = case.campaign, case.milestone
+    figures = model.Figures(
+        milestone=milestone.threshold,
+        signatures=milestone.signatures,
+        # Somebody restored since the crossing is on the list, but not in the count.
+        listed=min(book.signatures.listed(campaign.slug, milestone.upto), milestone.signatures),
+        as_of=milestone.crossed_at,
+    )
+    together = campaign.delivery.addressees == "all"
+    zone = zoneinfo.ZoneInfo(campaign.timezone if together else case.target.timezone)
+    return render.Facts(
+        title=campaign.title,
+        ask=campaign.ask,
+        url=campaign.url,
+        goal=campaign.goal,
+        language=campaign.language,
+        voice=campaign.voice,
+        sender_name=settings.sender.name,
+        sender_address=settings.sender.address,
+        reply_to=settings.sender.reply_to,
+        target=_named(case.target),
+        targets=tuple(_named(target) for target in _addressees(case)),
+        figures=figures,
+        signers=_list(book, case) if campaign.delivery.signers == "attach" else None,
+        fields=campaign.signers.fields,
+        paper=settings.pdf.paper,
+        date=milestone.crossed_at.astimezone(zone).date(),
+        public_url=settings.public_url,
+    )
+
+
+def approved_by_rule(book: ledger.Ledger, case: Case) -> bool:
+    """Tell whether the campaign lets this delivery go without asking a person."""
+    rule = case.campaign.delivery.approval
+    if case.milestone.ask or rule == "each":
+        return False
+    return rule == "none" or book.deliveries.person_approved(
+        case.campaign.slug, case.target.id, before=case.milestone.id
+    )
+
+
+def _list(book: ledger.Ledger, case: Case) -> Iterator[model.ListedSigner]:
+    style = case.campaign.signers.name
+    fields = case.campaign.signers.fields
+    for line in book.signatures.lines(case.campaign.slug, case.milestone.upto, fields=fields):
+        if style == "full" or not line.name:
+            yield line
+        else:
+            yield dataclasses.replace(line, name=screen.shown_name(line.name, style))
+
+
+def _addressees(case: Case) -> tuple[campaigns.Target, ...]:
+    if case.campaign.delivery.addressees == "all":
+        return case.campaign.targets
+    return (case.target,)
+
+
+def _named(target: campaigns.Target) -> model.Target:
+    return model.Target(
+        id=target.id,
+        name=target.name,
+        email=target.email,
+        role=target.role,
+        organisation=target.organisation,
+        salutation=target.salutation,
+    )

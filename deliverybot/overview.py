@@ -1,0 +1,217 @@
+"""Where everything stands: what `status` prints, worked out from the ledger."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from deliverybot import campaign as campaigns
+from deliverybot import config, deliveries, ledger, milestones
+from deliverybot.ledger import records
+
+#: States in which a person must do something.
+WAITING = frozenset({"held", "human", "unsure"})
+#: States in which something went wrong.
+TROUBLE = frozenset({"human", "unsure", "refused", "bounced"})
+#: The forecast looks back so far.
+LOOK_BACK = dt.timedelta(days=7)
+#: A forecast further away says nothing.
+HORIZON = dt.timedelta(days=3650)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where one campaign stands."""
+
+    slug: str
+    title: str
+    #: Signatures that count, of them those that may be named, and the rest.
+    signatures: int
+    listed: int
+    hidden: int
+    withdrawn: int
+    duplicates: int
+    goal: int | None
+    #: Time of the last reading.
+    as_of: dt.datetime | None
+    next_at: int | None
+    next_expected: dt.datetime | None
+    #: Milestones reached: the number, or the date as text; and when.
+    reached: tuple[tuple[int | str, dt.datetime], ...]
+    deliveries: dict[str, int]
+    posts: dict[str, int]
+    #: What waits or is wrong, in words.
+    reasons: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where all campaigns stand."""
+
+    campaigns: tuple[Standing, ...]
+    #: Things that wait for a person, and things that went wrong.
+    waiting: int
+    trouble: int
+
+    def json(self) -> dict[str, Any]:
+        """Return the shape that DESIGN section 4 promises."""
+        return {
+            "campaigns": [
+                {
+                    "slug": one.slug,
+                    "title": one.title,
+                    "signatures": one.signatures,
+                    "listed": one.listed,
+                    "hidden": one.hidden,
+                    "withdrawn": one.withdrawn,
+                    "duplicates": one.duplicates,
+                    "goal": one.goal,
+                    "as_of": one.as_of,
+                    "next": {"at": one.next_at, "expected": one.next_expected}
+                    if one.next_at
+                    else None,
+                    "reached": [{"at": at, "on": on} for at, on in one.reached],
+                    "deliveries": one.deliveries,
+                    "posts": one.posts,
+                    "reasons": list(one.reasons),
+                }
+                for one in self.campaigns
+            ],
+            "waiting": self.waiting,
+            "trouble": self.trouble,
+        }
+
+
+def status(
+    book: ledger.Ledger,
+    known: Mapping[str, campaigns.Campaign],
+    settings: config.Settings,
+    now: dt.datetime,
+) -> Status:
+    """Work out where each campaign stands, as of `now`."""
+    slow = deliveries.rate_used(book, settings, now)
+    found = []
+    waiting = trouble = 0
+    for campaign in known.values():
+        standing = book.signatures.standing(campaign.slug)
+        letters = book.deliveries.select(campaign=campaign.slug)
+        posts = book.posts.select(campaign=campaign.slug)
+        rows: list[records.Delivery | records.Post] = [*letters, *posts]
+        jump = standing.jump is not None and not standing.jump_accepted
+        waiting += sum(row.state in WAITING for row in rows) + jump
+        trouble += sum(row.state in TROUBLE or _broken(row) for row in rows)
+        trouble += bool(standing.problem)
+        reasons = [*_source_reasons(campaign, standing), *_row_reasons(letters, posts)]
+        reasons += _waiting_reasons(letters, campaign, slow=slow, now=now)
+        found.append(_standing(book, campaign, standing, letters, posts, reasons, now))
+    return Status(campaigns=tuple(found), waiting=waiting, trouble=trouble)
+
+
+def _standing(
+    book: ledger.Ledger,
+    campaign: campaigns.Campaign,
+    standing: records.Standing,
+    letters: list[records.Delivery],
+    posts: list[records.Post],
+    reasons: list[str],
+    now: dt.datetime,
+) -> Standing:
+    recorded = book.milestones.all(campaign.slug)
+    coming = milestones.upcoming(campaign, standing.signatures, recorded)
+    return Standing(
+        slug=campaign.slug,
+        title=campaign.title,
+        signatures=standing.signatures,
+        listed=standing.listed,
+        hidden=standing.hidden,
+        withdrawn=standing.withdrawn,
+        duplicates=standing.duplicates,
+        goal=campaign.goal,
+        as_of=standing.read_at,
+        next_at=coming,
+        next_expected=_expected(book, standing, coming, now),
+        reached=tuple(
+            (m.threshold or m.key.removeprefix("on:"), m.crossed_at)
+            for m in recorded
+            if m.state != "withdrawn"
+        ),
+        deliveries=dict(collections.Counter(row.state for row in letters)),
+        posts=dict(collections.Counter(row.state for row in posts)),
+        reasons=tuple(reasons),
+    )
+
+
+def _expected(
+    book: ledger.Ledger, standing: records.Standing, coming: int | None, now: dt.datetime
+) -> dt.datetime | None:
+    """Draw a straight line through last week's readings."""
+    pace = book.signatures.pace(standing.slug, since=now - LOOK_BACK)
+    if coming is None or not pace or pace < 0:
+        return None
+    ahead = (coming - standing.signatures) / pace
+    return now + dt.timedelta(seconds=ahead) if ahead < HORIZON.total_seconds() else None
+
+
+def _source_reasons(campaign: campaigns.Campaign, standing: records.Standing) -> list[str]:
+    reasons = []
+    if standing.problem:
+        reasons.append(f"the last reading failed: {standing.problem}")
+    if standing.jump is not None and standing.jump_since is not None:
+        need = [] if standing.jump_readings >= milestones.JUMP_READINGS else ["a second reading"]
+        if not standing.jump_accepted:
+            need.append(f"`deliverybot milestones accept {campaign.slug}`")
+        reasons.append(
+            f"the count jumped from {standing.baseline} to {standing.jump} on"
+            f" {standing.jump_since:%Y-%m-%d %H:%M} UTC; milestones wait for {' and '.join(need)}"
+        )
+    return reasons
+
+
+def _broken(row: records.Delivery | records.Post) -> bool:
+    """Tell whether something must be mended; what was given up needs nothing."""
+    return row.state == "held" and bool(row.problem)
+
+
+def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> list[str]:
+    """Say why each row that is stuck is stuck, and what to do."""
+    named = [("delivery", "deliveries", row, f"to {row.target}") for row in letters]
+    named += [("post", "posts", row, f"on {row.outlet}") for row in posts]  # type: ignore[misc]
+    reasons = []
+    for noun, command, row, whom in named:
+        what = f"{noun} {row.id} {whom}"
+        if _broken(row):
+            reasons.append(f"{what} is held: {row.problem}")
+        elif row.state == "held":
+            look = f"`deliverybot {command} show {row.id}`"
+            reasons.append(f"{what} waits: {look}, then `… approve {row.id}`")
+        elif row.state in TROUBLE:
+            act = f"; `deliverybot {command} show {row.id}`" if row.state in WAITING else ""
+            reasons.append(f"{what} is {row.state}: {row.reply or row.why}{act}")
+        elif row.state in {"retrying", "approved"} and row.reply:
+            reasons.append(f"{what} goes again: {row.reply}")
+        elif row.state == "cancelled" and row.why.startswith("no news"):
+            reasons.append(f"{what} was not posted: {row.why}")
+    return reasons
+
+
+def _waiting_reasons(
+    letters: list[records.Delivery], campaign: campaigns.Campaign, *, slow: bool, now: dt.datetime
+) -> list[str]:
+    """Say when an approved letter will go, where that is not now."""
+    reasons = []
+    for row in letters:
+        if row.state not in {"approved", "retrying"}:
+            continue
+        at, why = deliveries.when(row, campaign, now)
+        if at is None:
+            reasons.append(f"delivery {row.id} to {row.target} cannot go: {why}")
+        elif at > now:
+            reasons.append(
+                f"delivery {row.id} to {row.target} goes at {at:%Y-%m-%d %H:%M} UTC: {why}"
+            )
+        elif slow:
+            reasons.append(f"delivery {row.id} to {row.target} waits: per_hour is used up")
+    return reasons

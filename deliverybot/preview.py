@@ -1,0 +1,116 @@
+"""Preview: what would be sent, from the ledger or, before the first run, from the source."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import pathlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+
+from deliverybot import campaign as campaigns
+from deliverybot import config, errors, ledger, letters, model, render, signatures
+from deliverybot.ledger import records
+from deliverybot.pdf import press
+
+
+@contextlib.contextmanager
+def filled(
+    book: ledger.Ledger,
+    campaign: campaigns.Campaign,
+    *,
+    now: dt.datetime,
+    reporter: model.Reporter,
+) -> Iterator[ledger.Ledger]:
+    """Give a ledger that holds the campaign's signatures.
+
+    Where the real one has not read them yet, a throw-away one does; the real
+    one is not touched.
+    """
+    if book.signatures.standing(campaign.slug).last_number:
+        yield book
+        return
+    with tempfile.TemporaryDirectory(prefix="deliverybot-preview-") as folder:
+        other = ledger.open_ledger(f"sqlite:///{folder}/preview.db")
+        with contextlib.closing(other):
+            reading = asyncio.run(
+                signatures.read(
+                    other, campaign, key=secrets.token_bytes(32), now=now,
+                    progress=lambda b: reporter.reading(campaign.slug, b.position, b.size),
+                )
+            )  # fmt: skip
+            if reading.problem:
+                raise errors.SourceError(reading.problem)
+            yield other
+
+
+def case(
+    book: ledger.Ledger,
+    campaign: campaigns.Campaign,
+    target: campaigns.Target,
+    *,
+    settings: config.Settings,
+    at: int | None,
+    now: dt.datetime,
+) -> letters.Case:
+    """Return the letter as if the milestone `at` were crossed now."""
+    standing = book.signatures.standing(campaign.slug)
+    upto = standing.last_number if at is None else min(at, standing.last_number)
+    milestone = records.Milestone(
+        id=0,
+        campaign=campaign.slug,
+        key="preview",
+        kind="at",
+        threshold=at or standing.signatures,
+        state="crossed",
+        version=1,
+        signatures=min(at or standing.signatures, standing.signatures),
+        listed=standing.listed,
+        upto=upto,
+        crossed_at=now,
+        ask=True,
+    )
+    return letters.Case(
+        campaign=campaign,
+        milestone=milestone,
+        target=target,
+        revision=standing.list_revision,
+        files=render.fingerprint(settings.letters / campaign.letter),
+    )
+
+
+def text(book: ledger.Ledger, case_: letters.Case, settings: config.Settings, form: str) -> str:
+    """Return the letter's HTML, the mail's words or every post, as text."""
+    folder = settings.letters / case_.campaign.letter
+    facts = letters.facts(book, case_, settings)
+    if form == "letter":
+        return render.letter(folder, facts).html()
+    if form == "mail":
+        mail = render.mail(folder, facts)
+        render.require(mail.faults)
+        head = (
+            f"From: {settings.sender.name} <{settings.sender.address}>\n"
+            f"To: {case_.target.name} <{case_.target.email}>\n"
+            f"Subject: {mail.subject}\n"
+        )
+        return f"{head}\n{mail.text}"
+    parts = []
+    for rule in case_.campaign.posts:
+        post = render.post(folder, rule.template, facts)
+        render.require(post.faults)
+        parts.append(f"--- {rule.outlet}\n{post.text}")
+    return "\n".join(parts)
+
+
+async def pdf(
+    book: ledger.Ledger, case_: letters.Case, settings: config.Settings, file: pathlib.Path
+) -> press.Pressed:
+    """Write the letter as a PDF file; raises LetterError with what must be mended."""
+    folder = settings.letters / case_.campaign.letter
+    page = render.letter(folder, letters.facts(book, case_, settings))
+    render.require(page.faults)
+    pressed = await letters.to_pdf(page, folder, file, settings)
+    render.require(pressed.faults)
+    return pressed

@@ -1,0 +1,149 @@
+"""Signatures: read what is new at the source and take it into the list."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import hashlib
+import os
+import pathlib
+import secrets
+from collections.abc import Callable
+from typing import BinaryIO
+
+from deliverybot import campaign as campaigns
+from deliverybot import errors, ledger, sources
+from deliverybot.ledger import records
+
+#: Skipped rows that are kept for showing; the rest is only counted.
+SHOWN = 20
+#: Length of the key that signers are recognised by.
+KEY_BYTES = 32
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one reading of a source brought."""
+
+    new: int
+    duplicates: int
+    #: Rows that were on the list, or counted as duplicates, before.
+    again: int
+    #: Signers whose permission to be shown was taken back.
+    narrowed: int
+    skipped: tuple[errors.Fault, ...]
+    standing: records.Standing
+    #: Why the source could not be read to its end; empty when it was.
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """A file or stream that a person hands over, instead of the campaign's own."""
+
+    file: pathlib.Path | None = None
+    stream: BinaryIO | None = None
+
+
+def recognition_key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
+    """Return the key under which signers are recognised; make it the first time.
+
+    It lives beside the ledger, not in it, so that a stolen database is no
+    list of addresses.  Another key than the ledger was filled with would take
+    every signer for a new one, and is refused.
+    """
+    file = state_dir / "recognition.key"
+    if not file.exists():
+        state_dir.mkdir(parents=True, exist_ok=True)
+        _create(file, secrets.token_bytes(KEY_BYTES))
+    key = file.read_bytes()
+    if len(key) != KEY_BYTES:
+        message = f"{file} is no key: it has {len(key)} bytes, not {KEY_BYTES}"
+        raise errors.LedgerError(message, hint="put the file back from a backup")
+    mark = hashlib.blake2b(b"deliverybot recognition key", key=key, digest_size=16).hexdigest()
+    if book.remember("recognition_key", mark) != mark:
+        message = f"{file} is not the key that this ledger was filled with"
+        raise errors.LedgerError(
+            message, hint="put the old file back: without it everybody would count twice"
+        )
+    return key
+
+
+async def read(
+    book: ledger.Ledger,
+    campaign: campaigns.Campaign,
+    *,
+    key: bytes,
+    now: dt.datetime,
+    given: Import | None = None,
+    progress: Callable[[sources.Batch], None] | None = None,
+) -> Reading:
+    """Take in what is new, batch by batch, and write down how the count stands.
+
+    A source that fails keeps what was taken and the last good count; the
+    problem stands in the ledger until a reading succeeds.
+    """
+    return await asyncio.to_thread(_read, book, campaign, key, now, given, progress)
+
+
+def _read(
+    book: ledger.Ledger,
+    campaign: campaigns.Campaign,
+    key: bytes,
+    now: dt.datetime,
+    given: Import | None,
+    progress: Callable[[sources.Batch], None] | None,
+) -> Reading:
+    new = duplicates = again = narrowed = 0
+    skipped: list[errors.Fault] = []
+    problem = ""
+    cursor = None if given else book.signatures.standing(campaign.slug).cursor
+    given = given or Import()
+    by_hand = given.file is not None or given.stream is not None
+    try:
+        for batch in sources.read(
+            campaign, cursor=cursor, secret=key, now=now, file=given.file, stream=given.stream
+        ):
+            taken = book.signatures.take(
+                campaign.slug,
+                batch.signers,
+                wording=(campaign.consent_version, campaign.wording_text),
+                cursor=None if by_hand else batch.cursor,
+                now=now,
+            )
+            new += taken.new
+            duplicates += taken.duplicates
+            again += taken.again
+            narrowed += taken.narrowed
+            skipped += batch.skipped[: SHOWN - len(skipped)]
+            if progress is not None:
+                progress(batch)
+    except errors.SourceError as error:
+        if by_hand:
+            raise
+        problem = str(error) + (f" (hint: {error.hint})" if error.hint else "")
+    standing = book.signatures.read(campaign.slug, now=now, problem=problem)
+    return Reading(
+        new=new,
+        duplicates=duplicates,
+        again=again,
+        narrowed=narrowed,
+        skipped=tuple(skipped),
+        standing=standing,
+        problem=problem,
+    )
+
+
+def _create(file: pathlib.Path, content: bytes) -> None:
+    """Write a secret file that appears whole or not at all; keep one that is there."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, file)
+    draft.unlink()

@@ -1,0 +1,105 @@
+"""``kill -9`` while a letter is being rendered: no orphan, no half file, and it is done again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pathlib
+
+import pytest
+
+from crash import bots
+
+#: Enough to render for seconds, so that the kill meets the press at work.
+MANY = 3_000
+
+
+def child_of(pid: int, module: str) -> int:
+    """Wait for a child that runs this module; its process id."""
+    found: list[int] = []
+
+    def seen() -> bool:
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+                words = folder.joinpath("cmdline").read_bytes().split(b"\0")
+                if int(parent) == pid and module.encode() in words:
+                    found.append(int(folder.name))
+        return bool(found)
+
+    bots.until(seen)
+    return found[0]
+
+
+def maps_of(pid: int) -> str:
+    """Return what a process has in memory; nothing when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process still works; one that only waits to be reaped does not."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def hashes(world: bots.World) -> dict[str, str]:
+    """SHA-256 of each PDF that is there."""
+    return {
+        str(file.relative_to(world.folder / "var")): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in (world.folder / "var").rglob("*.pdf")
+    }
+
+
+def is_ready(world: bots.World) -> None:
+    """Demand that the one letter is there, whole, and is the one in the ledger."""
+    (row,) = world.deliveries()
+    assert row.state == "held"
+    assert not row.problem
+    assert hashes(world) == {row.pdf: row.pdf_sha256}
+    assert (world.folder / "var" / row.pdf).read_bytes().endswith(b"%%EOF\n")
+    assert world.audit_is_whole()
+
+
+def held(folder: pathlib.Path, signers: int = 3) -> bots.World:
+    world = bots.make(folder, targets=1, signers=signers)
+    campaign = world.folder / "schedules" / "lens.toml"
+    campaign.write_text(campaign.read_text().replace('approval = "none"', 'approval = "each"'))
+    return world
+
+
+def test_the_press_dies_with_the_bot_and_leaves_no_half_file(
+    driver: bots.Driver, tmp_path: pathlib.Path
+) -> None:
+    world = held(tmp_path / "world", MANY)
+    run = driver.start(world)
+    press = child_of(run.pid, "deliverybot.pdf.plate")
+    # It is at work once it holds the libraries of WeasyPrint.
+    bots.until(lambda: "libpango" in maps_of(press) or not is_alive(press))
+    assert is_alive(press)
+    run.kill()
+    assert run.wait()
+    bots.until(lambda: not is_alive(press))
+    assert not hashes(world)
+    (row,) = world.deliveries()
+    assert row.state == "due"
+    assert not driver.start(world).wait()
+    is_ready(world)
+
+
+@pytest.mark.parametrize("point", ["rendered, not yet frozen", "frozen", "crossing"])
+def test_a_kill_around_the_freezing(
+    point: str, driver: bots.Driver, tmp_path: pathlib.Path
+) -> None:
+    world = held(tmp_path / "world")
+    assert driver.start(world, point=point).wait()
+    before = hashes(world)
+    assert not driver.start(world).wait()
+    is_ready(world)
+    # The same input makes the same bytes.
+    assert before in ({}, hashes(world))
