@@ -26,7 +26,6 @@ SignerField = Literal[
     "postcode", "comment", "signed_at", "public", "to_target", "mail", "sms",
 ]
 # fmt: on
-_Positive = Annotated[int, pydantic.Field(gt=0)]
 _Percent = Annotated[int, pydantic.Field(ge=1, le=1000)]
 
 
@@ -104,13 +103,13 @@ class Milestone(values.Section):
     """When a letter is due; exactly one of the four keys."""
 
     #: Numbers of signatures.
-    at: Annotated[tuple[_Positive, ...], pydantic.Field(min_length=1)] | None = None
+    at: Annotated[tuple[values.Count, ...], pydantic.Field(min_length=1)] | None = None
     #: Each so many signatures.
-    every: _Positive | None = None
+    every: values.Count | None = None
     #: Shares of the goal, in percent.
     percent: Annotated[tuple[_Percent, ...], pydantic.Field(min_length=1)] | None = None
     #: A day and time; without an offset it is read in the campaign's time zone.
-    on: dt.datetime | None = None
+    on: values.Moment | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -207,7 +206,7 @@ class Campaign(values.Section):
     #: The petition's page.
     url: values.Url
     #: Signatures wanted; needed for milestones in percent.
-    goal: _Positive | None = None
+    goal: values.Count | None = None
     #: Folder under letters/.
     letter: values.FileName
     #: Language of the letter.

@@ -21,7 +21,9 @@ import typing_extensions
 
 from deliverybot import errors, faults, places, secret_places, values
 
-_Above0 = Annotated[float, pydantic.Field(gt=0)]
+#: Seconds, a day at most: what is longer overflows somewhere.
+_Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+_Seconds = Annotated[int, pydantic.Field(gt=0, le=86_400)]
 _Secret = pydantic.SecretStr
 
 
@@ -138,11 +140,11 @@ class Pdf(values.Section):
     #: Size of the page.
     paper: Literal["A4", "Letter"] = "A4"
     #: Seconds of processor time.
-    cpu: Annotated[int, pydantic.Field(gt=0)] = 900
+    cpu: _Seconds = 900
     #: Address space, such as "4 GB".
     memory: values.Size = "4 GB"
     #: Seconds on the wall clock.
-    time: Annotated[int, pydantic.Field(gt=0)] = 1800
+    time: _Seconds = 1800
 
     @property
     def memory_bytes(self) -> int:

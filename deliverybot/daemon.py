@@ -66,12 +66,14 @@ class Works:
         self.clock = clock
         #: Set by `run` on SIGTERM: what is in hand is ended, nothing new is begun.
         self.stopping = False
+        #: Campaigns whose last reading failed.
+        self.unread: set[str] = set()
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex[:12]}"
         self._reporter = reporter
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._desk = deliveries.Desk(
-            settings=settings, campaigns=known, owner=self.owner, clock=clock
+            settings=settings, campaigns=known, owner=self.owner, clock=clock, look=self._look
         )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
@@ -102,7 +104,9 @@ class Works:
         )  # fmt: skip
         for fault in reading.skipped:
             log.warning("%s: %s", slug, fault)
+        self.unread.discard(slug)
         if reading.problem:
+            self.unread.add(slug)
             log.error("%s: the signatures could not be read: %s", slug, reading.problem)
             return
         decision = self.cross(campaign)
@@ -123,55 +127,62 @@ class Works:
         """Render every letter and write every post that is due, or made from other things now."""
         for campaign in self.campaigns.values():
             milestones.advance_dates(self.book, campaign, domain=self._domain, now=self.clock())
-        crossed = {m.id: m for m in self.book.milestones.all()}
-        for row in self.book.deliveries.select(states=_MAKEABLE):
-            case = self._case(row, crossed)
-            if case is None:
-                continue
-            inputs = letters.fingerprint(case, self.settings)
-            same = inputs == row.inputs and not row.problem
-            if same or (row.id, inputs) in self._failed or _may_be_there(row):
+        troubles: list[Exception] = []
+        # The rows first: each one's milestone is then at least as new as the row.
+        rows = self.book.deliveries.select(states=_MAKEABLE)
+        present = self._present()
+        for row in rows:
+            case = present.due(row)
+            if case is None or (row.id, present.fingerprint(case)) in self._failed:
                 continue
             if self.stopping:
                 return
-            self._reporter.rendering(row.campaign, row.target)
-            await letters.freeze_one(self.book, row, case, self.settings, self.clock)
-            if self.book.deliveries.get(row.id).problem:
-                self._failed.add((row.id, inputs))
-        crossed = {m.id: m for m in self.book.milestones.all()}
-        for post in self.book.posts.select(states=_MAKEABLE):
-            self._write(post, crossed)
+            try:
+                await self._make(row, case, present.fingerprint(case))
+            except Exception as error:  # noqa: BLE001 - it holds up no other; raised below
+                troubles.append(error)
+            present = self._present()  # making a letter takes its time
+        pending = self.book.posts.select(states=_MAKEABLE)
+        present = self._present()
+        for post in pending:
+            self._write(post, present)
+        if troubles:
+            raise troubles[0]
 
-    def _case(
-        self, row: records.Delivery, crossed: Mapping[int, records.Milestone]
-    ) -> letters.Case | None:
-        campaign = self.campaigns.get(row.campaign)
-        if campaign is None:
-            return None
-        milestone = crossed[row.milestone_id]
-        return letters.case_of(self.book, row.target, campaign, milestone, self.settings)
+    async def _make(self, row: records.Delivery, case: letters.Case, inputs: str) -> None:
+        self._reporter.rendering(row.campaign, row.target)
+        await letters.freeze_one(self.book, row, case, self.settings, self.clock)
+        letters.forget(self.book, row.pdf, self.settings)
+        if self.book.deliveries.get(row.id).problem:
+            self._failed.add((row.id, inputs))
 
-    def _write(self, post: records.Post, crossed: Mapping[int, records.Milestone]) -> None:
+    def _present(self) -> letters.Present:
+        return letters.Present(self.book, self.settings, self.campaigns)
+
+    def _look(self) -> Callable[[records.Delivery], bool]:
+        """Give the test whether a letter is what would be made now, for one look at the queue."""
+        present = self._present()
+        return lambda row: present.due(row) is None
+
+    def _write(self, post: records.Post, present: letters.Present) -> None:
         campaign = self.campaigns.get(post.campaign)
-        if campaign is None:
+        if campaign is None or post.handed_at is not None:
             return
-        milestone = crossed[post.milestone_id]
-        first = campaign.targets[0].id
-        case = letters.case_of(self.book, first, campaign, milestone, self.settings)
+        case = present.case(post.campaign, campaign.targets[0].id, post.milestone_id)
         if case is None:
             return
-        inputs = posts.fingerprint(post, campaign, letters.letter_inputs(case, self.settings))
-        if inputs == post.inputs or _may_be_there(post):
+        inputs = posts.fingerprint(post, campaign, present.inputs(case))
+        if inputs == post.inputs:
             return
         facts = letters.facts(self.book, case, self.settings)
         posts.write_one(
             self.book, post, campaign, facts, inputs,
-            settings=self.settings, ask=milestone.ask, now=self.clock(),
+            settings=self.settings, ask=case.milestone.ask, now=self.clock(),
         )  # fmt: skip
 
     async def send(self) -> None:
         """Send with as many connections as the settings allow; none when nothing is ready."""
-        ready = len(self.book.deliveries.ready(self.clock()))
+        ready = deliveries.ready(self.book, self._desk)
         workers = min(ready, self.settings.mail.connections)
         hands = [self._send_all() for _ in range(workers)]
         # Not a TaskGroup: the trouble of one letter must not cut off another after its dot.
@@ -195,6 +206,8 @@ class Works:
         for row in self.book.posts.ready(self.clock()):
             if self.stopping:
                 return
+            if not posts.wanted(row, self.campaigns):
+                continue
             await posts.publish_one(
                 self.book, row, self.settings, owner=self.owner, now=self.clock()
             )
@@ -202,11 +215,6 @@ class Works:
 
 class _Stopped(Exception):
     """A reading was ended between two batches; the next start goes on there."""
-
-
-def _may_be_there(row: records.Delivery | records.Post) -> bool:
-    """Tell whether the bytes may have arrived: a second copy must be the same."""
-    return row.handed_at is not None
 
 
 def _say(decision: verbs.Decision) -> str:
@@ -224,7 +232,10 @@ async def once(works: Works) -> None:
         for slug in works.campaigns:
             await works.poll(slug)
         await works.freeze()
-        await asyncio.gather(works.send(), works.publish())
+        # Both to their end: trouble with a post must not cut off a letter after its dot.
+        for trouble in await asyncio.gather(works.send(), works.publish(), return_exceptions=True):
+            if trouble is not None:
+                raise trouble
 
 
 async def run(works: Works) -> None:
@@ -236,7 +247,7 @@ async def run(works: Works) -> None:
             loop.add_signal_handler(number, stop.set)
         await works.start()
         async with _scheduler(works):
-            log.info("running; %d campaigns", len(works.campaigns))
+            log.info("running; campaigns: %s", ", ".join(works.campaigns) or "none")
             await stop.wait()
             log.info("stopping")
             works.stopping = True

@@ -13,10 +13,11 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from deliverybot import campaign as campaigns
 from deliverybot import config, errors, hours, ledger, mail, model
@@ -45,6 +46,10 @@ class Pause:
     until: dt.datetime | None = None
 
 
+def _everything() -> Callable[[records.Delivery], bool]:
+    return lambda _: True
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What sending needs besides the ledger."""
@@ -55,6 +60,9 @@ class Desk:
     owner: str
     clock: Callable[[], dt.datetime]
     pause: Pause = dataclasses.field(default_factory=Pause)
+    #: Gives, for one look at the queue, the test whether a letter is still what would be
+    #: made now: the same signers may be named, the address is the same.
+    look: Callable[[], Callable[[records.Delivery], bool]] = _everything
 
 
 async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: Desk) -> bool:
@@ -182,15 +190,9 @@ def when(
 def _claim(book: ledger.Ledger, desk: Desk) -> tuple[records.Delivery, queue.Claim] | None:
     """Claim the first delivery that may go now, holding back what has changed."""
     now = desk.clock()
-    paused = desk.pause.until is not None and now < desk.pause.until
-    if paused or rate_used(book, desk.settings, now):
+    if rate_used(book, desk.settings, now):
         return None
-    for row in book.deliveries.ready(now):
-        campaign = desk.campaigns.get(row.campaign)
-        at, _ = when(row, campaign, now)
-        target = _target(row, campaign) if campaign is not None else None
-        if at is None or at > now or target is None:
-            continue
+    for row, target in _ready(book, desk, now):
         if changed := _changed(row, desk):
             _hold(book, row, changed, now)
             continue
@@ -201,6 +203,46 @@ def _claim(book: ledger.Ledger, desk: Desk) -> tuple[records.Delivery, queue.Cla
         if claim is not None:
             return dataclasses.replace(row, first_try=row.first_try or now), claim
     return None
+
+
+def ready(book: ledger.Ledger, desk: Desk) -> int:
+    """Count the deliveries that may go now."""
+    return sum(1 for _ in _ready(book, desk, desk.clock()))
+
+
+def _ready(
+    book: ledger.Ledger, desk: Desk, now: dt.datetime
+) -> Iterator[tuple[records.Delivery, campaigns.Target]]:
+    """Yield what waits for nothing but us, longest waiting first."""
+    if desk.pause.until is not None and now < desk.pause.until:
+        return
+    is_current = desk.look()
+    find = _opening(desk, now)
+    for row in book.deliveries.ready(now):
+        target = find(row)
+        if target is not None and is_current(row):
+            yield row, target
+
+
+def _opening(desk: Desk, now: dt.datetime) -> Callable[[records.Delivery], campaigns.Target | None]:
+    """Give the search for a row's target, None while its office is closed; each clock read once."""
+    targets = {
+        (slug, target.id): target
+        for slug, campaign in desk.campaigns.items()
+        for target in campaign.targets
+    }
+
+    @functools.cache
+    def is_open(office: str, timezone: str, holidays: str) -> bool:
+        return hours.next_open(now, hours.Hours.parse(office), timezone, holidays) == now
+
+    def find(row: records.Delivery) -> campaigns.Target | None:
+        target = targets.get((row.campaign, row.target))
+        if target is None or not is_open(target.hours, target.timezone, target.holidays):
+            return None
+        return target
+
+    return find
 
 
 def _hold(book: ledger.Ledger, row: records.Delivery, why: str, now: dt.datetime) -> None:

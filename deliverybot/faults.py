@@ -93,10 +93,10 @@ _EXPECTED = {
     "datetime": "a date and time such as 2026-12-01T09:00:00",
 }
 _LIMITS = {
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "greater_than": "more than {gt:.10g}",
+    "greater_than_equal": "{ge:.10g} or more",
+    "less_than": "less than {lt:.10g}",
+    "less_than_equal": "at most {le:.10g}",
 }
 
 
@@ -136,7 +136,18 @@ def _plain(
     expected = _EXPECTED.get(kind.partition("_")[0])
     if expected is None:
         return f"'{name}': {detail['msg']}", ""
-    return f"'{name}' must be {expected}, not {_given(value)}", ""
+    return f"'{name}' must be {expected}, not {_given(value)}", _rewrite(expected, value)
+
+
+def _rewrite(expected: str, value: object) -> str:
+    """Say how to write what was meant, where that is easily seen."""
+    if expected == _EXPECTED["int"] and isinstance(value, str | float):
+        return "digits alone, without quotes, dots or commas, such as 1000"
+    if expected == _EXPECTED["datetime"] and isinstance(value, str):
+        return "without quotes"
+    if expected == _EXPECTED["bool"]:
+        return "without quotes" if isinstance(value, str) else ""
+    return ""
 
 
 def _section(path: places.Path) -> str:

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import hashlib
 import logging
 import pathlib
 import shutil
 import tempfile
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, model, render, screen
+from deliverybot import config, disk, errors, ledger, model, render, screen
 from deliverybot.ledger import records
 from deliverybot.mail import frozen, message
 from deliverybot.pdf import press
 
 log = logging.getLogger(__name__)
+
+
+#: Letters of an unforeseen error that are kept.
+LONGEST_PROBLEM = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,24 +43,65 @@ class Case:
     files: str
 
 
-def case_of(
-    book: ledger.Ledger,
-    target_id: str,
-    campaign: campaigns.Campaign,
-    milestone: records.Milestone,
-    settings: config.Settings,
-) -> Case | None:
-    """Return what a letter is made from; None if the campaign has no such target any more."""
-    target = next((t for t in campaign.targets if t.id == target_id), None)
-    if target is None:
-        return None
-    return Case(
-        campaign=campaign,
-        milestone=milestone,
-        target=target,
-        revision=book.signatures.standing(campaign.slug).list_revision,
-        files=render.fingerprint(settings.letters / campaign.letter),
-    )
+class Present:
+    """What letters are made from right now; each thing is read once, so take one for each look."""
+
+    def __init__(
+        self,
+        book: ledger.Ledger,
+        settings: config.Settings,
+        known: Mapping[str, campaigns.Campaign],
+    ) -> None:
+        """Read the milestones; the rest when it is asked for."""
+        self._settings = settings
+        self._known = known
+        self._milestones = {milestone.id: milestone for milestone in book.milestones.all()}
+        self._revision = functools.cache(lambda slug: book.signatures.standing(slug).list_revision)
+        self._files = functools.cache(lambda name: render.fingerprint(settings.letters / name))
+        self._targets: dict[str, dict[str, campaigns.Target]] = {}
+        self._inputs: dict[tuple[int, str], str] = {}
+
+    def due(self, row: records.Delivery) -> Case | None:
+        """Return what a letter is to be made from; None where it is made of just that.
+
+        None, too, where its campaign or target is gone, and where it may have
+        arrived: a second copy must be the same.
+        """
+        case = self.case(row.campaign, row.target, row.milestone_id)
+        if case is None or row.handed_at is not None:
+            return None
+        made = self.fingerprint(case) == row.inputs and not row.problem
+        return None if made else case
+
+    def case(self, slug: str, target_id: str, milestone_id: int) -> Case | None:
+        """Return what a letter is made from; None if there is no such campaign or target now."""
+        campaign = self._known.get(slug)
+        if campaign is None:
+            return None
+        if slug not in self._targets:
+            self._targets[slug] = {target.id: target for target in campaign.targets}
+        target = self._targets[slug].get(target_id)
+        if target is None:
+            return None
+        return Case(
+            campaign=campaign,
+            milestone=self._milestones[milestone_id],
+            target=target,
+            revision=self._revision(slug),
+            files=self._files(campaign.letter),
+        )
+
+    def inputs(self, case: Case) -> str:
+        """Hash all that a letter's PDF is made from, as hex; a joint letter is hashed once."""
+        together = case.campaign.delivery.addressees == "all"
+        key = (case.milestone.id, "" if together else case.target.id)
+        if key not in self._inputs:
+            self._inputs[key] = letter_inputs(case, self._settings)
+        return self._inputs[key]
+
+    def fingerprint(self, case: Case) -> str:
+        """Hash all that a delivery is made from, as hex."""
+        return _fingerprint(self.inputs(case), case)
 
 
 def sweep(state_dir: pathlib.Path) -> None:
@@ -67,7 +113,7 @@ def sweep(state_dir: pathlib.Path) -> None:
         for draft in (state_dir / folder).rglob(".*"):
             if draft.name.startswith(".page-"):
                 shutil.rmtree(draft, ignore_errors=True)
-            elif draft.name.endswith(".part"):
+            elif draft.name.endswith(disk.PART):
                 draft.unlink(missing_ok=True)
 
 
@@ -87,7 +133,7 @@ async def freeze_one(
     the same bytes.  What cannot be rendered is held with the reasons.
     """
     values: dict[str, object] = {
-        "inputs": fingerprint(case, settings),
+        "inputs": _fingerprint(letter_inputs(case, settings), case),
         "problem": "",
         "email": case.target.email,
         "to_name": case.target.name,
@@ -97,7 +143,7 @@ async def freeze_one(
         "language": case.campaign.language,
     }
     try:
-        values |= await _render(book, case, settings)
+        values |= await _foreseen(book, case, settings)
     except errors.LetterError as error:
         why = "the letter cannot be rendered as it stands"
         values |= {"problem": str(error), "digest": ""}
@@ -121,7 +167,8 @@ async def freeze_one(
     by_hand = row.state == model.Delivery.HELD and not row.problem
     approve = approved_by_rule(book, case) and not by_hand
     _freeze(book, row, values, approve=approve, why=why, now=now)
-    log.info("delivery %d to %s is rendered: %s pages", row.id, row.target, values["pages"])
+    pages = "1 page" if values["pages"] == 1 else f"{values['pages']} pages"
+    log.info("delivery %d to %s is rendered: %s", row.id, row.target, pages)
 
 
 def _freeze(
@@ -140,6 +187,21 @@ def _freeze(
         log.info("%s; the next run looks at it again", error)
 
 
+async def _foreseen(
+    book: ledger.Ledger, case: Case, settings: config.Settings
+) -> dict[str, object]:
+    """Render; what nobody foresaw is a fault of this letter and holds up no other."""
+    try:
+        return await _render(book, case, settings)
+    except (errors.DeliverybotError, OSError):
+        raise
+    except Exception as error:
+        log.exception("the letter to %s cannot be rendered", case.target.id)
+        what = f"the letter met a fault in deliverybot: {type(error).__name__}: {error}"
+        fault = errors.Fault(level="fault", what=what[:LONGEST_PROBLEM])
+        raise errors.LetterError([fault]) from error
+
+
 async def _render(book: ledger.Ledger, case: Case, settings: config.Settings) -> dict[str, object]:
     """Return the words of the mail and the pressed PDF, as columns."""
     folder = settings.letters / case.campaign.letter
@@ -147,27 +209,32 @@ async def _render(book: ledger.Ledger, case: Case, settings: config.Settings) ->
     words = render.mail(folder, known)
     page = render.letter(folder, known)
     render.require([*page.faults, *words.faults])
-    columns = _pressed_before(book, case, settings)
+    path = pdf_path(case, page, settings)
+    columns = _pressed_before(book, path, settings)
     if columns is None:
-        out = settings.state / pdf_path(case, settings)
-        pressed = await to_pdf(page, folder, out, settings)
+        pressed = await to_pdf(page, folder, settings.state / path, settings)
         render.require(pressed.faults)
         columns = {"pdf_sha256": pressed.sha256, "pages": pressed.pages}
     return columns | {
         "subject": words.subject,
         "text": words.text,
         "html": words.html,
-        "pdf": str(pdf_path(case, settings)),
+        "pdf": str(path),
     }
 
 
+def forget(book: ledger.Ledger, pdf: str, settings: config.Settings) -> None:
+    """Remove a PDF that no delivery has any more: it may name who asked not to be named."""
+    if pdf and not book.deliveries.select(pdf=pdf):
+        (settings.state / pdf).unlink(missing_ok=True)
+
+
 def _pressed_before(
-    book: ledger.Ledger, case: Case, settings: config.Settings
+    book: ledger.Ledger, path: pathlib.Path, settings: config.Settings
 ) -> dict[str, object] | None:
     """Return what another target's letter of the same bytes has in the ledger."""
-    path = pdf_path(case, settings)
-    for row in book.deliveries.select(campaign=case.campaign.slug):
-        if row.pdf == str(path) and row.pdf_sha256 and not row.problem:
+    for row in book.deliveries.select(pdf=str(path)):
+        if row.pdf_sha256 and not row.problem:
             try:
                 with (settings.state / path).open("rb") as file:
                     found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -192,21 +259,22 @@ async def to_pdf(
         return await press.press(draft, folder=folder, theme=render.THEME, out=out, limits=limits)
 
 
-def pdf_path(case: Case, settings: config.Settings) -> pathlib.Path:
-    """Name a letter's PDF below state_dir, by what it is made from.
+def pdf_path(case: Case, page: render.Page, settings: config.Settings) -> pathlib.Path:
+    """Name a letter's PDF below state_dir, by what it is made from and what it says.
 
-    A letter that names all targets is one file for all of them.
+    A letter that names all targets is one file for all of them, unless its
+    template says something else to each.
     """
     whom = "all" if case.campaign.delivery.addressees == "all" else case.target.id
     key = case.milestone.key.removeprefix("on:").replace(":", "")
-    stamp = letter_inputs(case, settings)[:12]
+    said = "\0".join((letter_inputs(case, settings), page.before, page.after))
+    stamp = hashlib.sha256(said.encode()).hexdigest()[:12]
     name = f"{key}-v{case.milestone.version}-{whom}-{stamp}.pdf"
     return pathlib.Path("letters") / case.campaign.slug / name
 
 
-def fingerprint(case: Case, settings: config.Settings) -> str:
-    """Hash all that a delivery is made from, as hex."""
-    parts = (letter_inputs(case, settings), case.target.model_dump_json())
+def _fingerprint(inputs: str, case: Case) -> str:
+    parts = (inputs, case.target.model_dump_json())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -169,7 +169,7 @@ class Figures:
 
     @property
     def withheld(self) -> int:
-        """Signers who count and asked not to be named."""
+        """Signers who count and did not agree to be named."""
         return self.signatures - self.listed
 
 

@@ -113,23 +113,35 @@ def parse(text: str, file: str) -> dict[str, object]:
     """Read TOML, lists as tuples; a mistake in the writing is a `ConfigError` with its line."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        found = re.search(r"\s*\(at line (\d+), column \d+\)$", message)
-        line = int(found[1]) if found else text.count("\n") + 1
-        what = message[: found.start()] if found else message.removesuffix(" (at end of document)")
-        raise errors.ConfigError(
-            [
-                errors.Fault(
-                    level="fault",
-                    what=f"this is not TOML: {what[:1].lower()}{what[1:]}",
-                    hint="texts stand in quotes, lists in [ ], each key stands once; see https://toml.io",
-                    file=file,
-                    line=line,
-                )
-            ]
-        ) from None
-    return {name: _frozen(value) for name, value in data.items()}
+        return {name: _frozen(value) for name, value in data.items()}
+    except RecursionError:
+        message = "it is nested too deeply"
+    except ValueError as error:
+        # tomllib's own, or Python's for a number of thousands of digits.
+        own = isinstance(error, tomllib.TOMLDecodeError)
+        message = str(error) if own else "a number has too many digits"
+    raise _untoml(message, text, file)
+
+
+#: What goes wrong most often when TOML is written by hand; its reader says what, and seldom why.
+_HABITS = (
+    'texts stand in straight quotes, "like this", and end on their line; a path is written with /; '
+    "yes and no are true and false; a number has no dots; lists stand in [ ]; each key stands once"
+)
+
+
+def _untoml(message: str, text: str, file: str) -> errors.ConfigError:
+    found = re.search(r"\s*\(at line (\d+), column \d+\)$", message)
+    line = int(found[1]) if found else text.count("\n") + 1
+    what = message[: found.start()] if found else message.removesuffix(" (at end of document)")
+    fault = errors.Fault(
+        level="fault",
+        what=f"this is not TOML: {what[:1].lower()}{what[1:]}",
+        hint=_HABITS,
+        file=file,
+        line=line,
+    )
+    return errors.ConfigError([fault])
 
 
 def _frozen(value: object) -> object:

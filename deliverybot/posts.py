@@ -96,6 +96,12 @@ def drop_stale(
                 book.posts.move(row, "cancelled", who="deliverybot", why=why, now=now)
 
 
+def wanted(row: records.Post, known: Mapping[str, campaigns.Campaign]) -> bool:
+    """Tell whether the post's campaign is there and still tells its news on this outlet."""
+    campaign = known.get(row.campaign)
+    return campaign is not None and _rule(campaign, row.outlet) is not None
+
+
 async def publish_one(
     book: ledger.Ledger,
     row: records.Post,

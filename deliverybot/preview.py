@@ -57,6 +57,9 @@ def case(
 ) -> letters.Case:
     """Return the letter as if the milestone `at` were crossed now."""
     standing = book.signatures.standing(campaign.slug)
+    if at is not None and not 0 < at <= standing.signatures:
+        message = f"a letter at {at} cannot be shown: {standing.signatures} have signed"
+        raise errors.UsageError(message, hint="a preview shows what is there; take a lower number")
     upto = standing.last_number if at is None else min(at, standing.last_number)
     milestone = records.Milestone(
         id=0,

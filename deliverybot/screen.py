@@ -293,6 +293,32 @@ def key(secret: bytes, campaign: str, kind: str, value: str) -> bytes:
     return digest.digest()
 
 
+_PRIVATE = re.compile(
+    r"""[^\s@]{1,64}@[^\s@]{1,255}\.[^\s@]{1,63} | (?<!\d)(?:\d{1,3}\.){3}\d{1,3}(?!\d)
+    | (?<![0-9a-f:])(?:[0-9a-f]{1,4}:{1,2}){3,}[0-9a-f]{0,4}
+    | (?<!\d)[(+]{0,2}\d(?:[ ()./-]{0,2}\d){7,}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+#: Without one of these there is nothing to look for; nearly all names have none.
+_HINT = re.compile(r"[@\d]")
+
+
+def has_private(text: str) -> bool:
+    """Tell whether an e-mail address, a phone number or an IP address stands in a clean text."""
+    if text.isascii() and not _HINT.search(text):
+        return False
+    return _PRIVATE.search(unicodedata.normalize("NFKC", text)) is not None
+
+
+def without_private(text: str) -> str:
+    """Return a clean text with "[…]" for each e-mail address, phone number and IP address."""
+    if not has_private(text):
+        return text
+    return _PRIVATE.sub("[…]", unicodedata.normalize("NFKC", text))
+
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 

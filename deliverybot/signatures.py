@@ -7,14 +7,13 @@ import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
-import os
 import pathlib
 import secrets
 from collections.abc import Callable
 from typing import BinaryIO
 
 from deliverybot import campaign as campaigns
-from deliverybot import errors, ledger, sources
+from deliverybot import disk, errors, ledger, sources
 from deliverybot.ledger import records
 
 #: Skipped rows that are kept for showing; the rest is only counted.
@@ -56,8 +55,9 @@ def recognition_key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
     """
     file = state_dir / "recognition.key"
     if not file.exists():
-        state_dir.mkdir(parents=True, exist_ok=True)
-        _create(file, secrets.token_bytes(KEY_BYTES))
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            disk.put(file, secrets.token_bytes(KEY_BYTES))
     key = file.read_bytes()
     if len(key) != KEY_BYTES:
         message = f"{file} is no key: it has {len(key)} bytes, not {KEY_BYTES}"
@@ -134,16 +134,3 @@ def _read(
         standing=standing,
         problem=problem,
     )
-
-
-def _create(file: pathlib.Path, content: bytes) -> None:
-    """Write a secret file that appears whole or not at all; keep one that is there."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    with contextlib.suppress(FileExistsError):
-        os.link(draft, file)
-    draft.unlink()

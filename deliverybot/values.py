@@ -7,6 +7,7 @@ that the models use.
 from __future__ import annotations
 
 import codecs
+import datetime as dt
 import inspect
 import ipaddress
 import re
@@ -19,6 +20,8 @@ import pydantic
 from deliverybot import faults, hours, places, screen
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+#: Ten years; beyond, adding to a date fails some day.
+_LONGEST = 3650 * 86400
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _PERIODS = {"hour": 3600, "day": 86400, "week": 604800, "month": 30 * 86400}
 
@@ -30,7 +33,10 @@ def seconds(text: str) -> int:
         raise faults.wrong(
             f"{text!r} is no length of time", 'a number and a unit: "30s", "5m", "2h", "1d" or "1w"'
         )
-    return int(found[1]) * _UNITS[found[2]]
+    total = int(found[1]) * _UNITS[found[2]]
+    if total > _LONGEST:
+        raise faults.wrong(f"{text!r} is longer than ten years", "a year is 52w")
+    return total
 
 
 def size(text: str) -> int:
@@ -100,7 +106,11 @@ def address(text: str) -> str:
         raise faults.wrong(
             f"{text!r} is not a bare e-mail address", "leave out the name and the brackets"
         )
-    if screen.normalise_email(text) is None:
+    local, _, domain = text.rpartition("@")
+    dots = (
+        ".." in text or local.startswith(".") or local.endswith(".") or domain.endswith((".", "-"))
+    )
+    if dots or screen.normalise_email(text) is None:
         raise faults.wrong(f"{text!r} is no e-mail address", "it looks like desk@example.org")
     return text
 
@@ -121,14 +131,19 @@ def has_risk(text: str) -> bool:
 
 
 _LEFT_OVER = re.compile(
-    r"\[[^\]]*\b(?:your|name|here|insert|title|company|target)\b[^\]]*\]"
+    r"\[[^\[\]]{0,80}\b(?:your|name|here|insert|title|company|target)\b[^\[\]]{0,80}\]"
     r"|<[A-Za-z][^<>]*>|\bTODO\b|\bTBD\b|\bFIXME\b|\bXXX\b|\bLorem ipsum\b|\{\{|\{%",
     re.IGNORECASE,
 )
 
 
+_MOST_WORDS = 2000
+
+
 def words(text: str) -> str:
     """Return the text if it can stand in a letter's head: one line, finished, harmless."""
+    if len(text) > _MOST_WORDS:
+        raise faults.wrong(f"this text has {len(text)} letters; {_MOST_WORDS} are the most")
     if has_risk(text):
         raise faults.wrong(
             'this text holds a control character, a line end or "=?"',
@@ -161,6 +176,10 @@ def name(text: str) -> str:
     return text
 
 
+#: RFC 3986 has no place for these; mail programs and networks end an address at them.
+_NO_URL = re.compile(r"[\s<>\"`{}|\\^]|=\?")
+
+
 def url(text: str) -> str:
     """Return the text if it is an http or https address."""
     try:
@@ -168,7 +187,7 @@ def url(text: str) -> str:
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
-    if not good or has_risk(text) or " " in text:
+    if not good or _NO_URL.search(text) or screen.clean(text, len(text) + 1) != text:
         raise faults.wrong("this is no web address", 'it looks like "https://example.org/p/name"')
     if parts.username or parts.password:
         raise faults.wrong("a web address here holds no user name or password", "leave them out")
@@ -303,10 +322,25 @@ def _comments(model: type[pydantic.BaseModel]) -> dict[str, str]:
     return found
 
 
+#: Near the ends of the calendar a time zone leads out of it.
+_YEARS = range(2000, 2101)
+
+
+def moment(time: dt.datetime) -> dt.datetime:
+    """Return the time if it lies in a year that a campaign can mean."""
+    if time.year not in _YEARS:
+        hint = f"years from {_YEARS[0]} to {_YEARS[-1]}"
+        raise faults.wrong(f"it lies in the year {time.year}", hint)
+    return time
+
+
 def _checked(function: object) -> pydantic.AfterValidator:
     return pydantic.AfterValidator(lambda text: (function(text), text)[1])  # type: ignore[operator]
 
 
+#: More than there are people; the integers of PostgreSQL end soon after.
+Count = Annotated[int, pydantic.Field(gt=0, le=2_000_000_000)]
+Moment = Annotated[dt.datetime, pydantic.AfterValidator(moment)]
 Duration = Annotated[str, _checked(seconds)]
 Size = Annotated[str, _checked(size)]
 Budget = Annotated[str, _checked(budget)]

@@ -216,6 +216,17 @@ def test_preview_writes_a_pdf_and_never_overwrites_the_ledger(bot: Bot) -> None:
     assert bot.json("deliveries", "list") == []
 
 
+def test_preview_shows_no_number_that_is_not_there(bot: Bot) -> None:
+    done = bot("preview", "my-petition", "--as", "post", "--at", "500", code=2)
+    assert "4 have signed" in done.stderr
+    assert "3 people ask" in bot("preview", "my-petition", "--as", "post", "--at", "3").stdout
+
+
+def test_a_word_that_is_no_state_is_refused(bot: Bot) -> None:
+    assert "'held'" in bot("deliveries", "list", "--state", "foo", code=2).stderr
+    assert "campaign 'foo'" in bot("posts", "list", "--campaign", "foo").stderr
+
+
 def test_preview_knows_its_targets(bot: Bot) -> None:
     done = bot("preview", "my-petition", "--target", "nobody", code=2)
     assert "there are: transport-minister" in done.stderr
@@ -290,6 +301,15 @@ def test_a_script_resolves_without_being_asked(ran: Bot) -> None:
     assert ran("deliveries", "resolve", "1", "--resend").stdout == "retrying: delivery 1\n"
 
 
+def test_what_is_unsure_is_resolved_and_not_held_and_approved(ran: Bot) -> None:
+    with ran.book() as book:
+        cut_off(book)
+    done = ran("deliveries", "hold", "1", code=2)
+    assert "delivery 1 is unsure" in done.stderr
+    assert "`deliverybot deliveries resolve 1`" in done.stderr
+    assert delivery(ran).state == "unsure"
+
+
 def test_resolved_as_sent(ran: Bot) -> None:
     with ran.book() as book:
         cut_off(book)
@@ -335,7 +355,8 @@ def test_import_from_standard_input(ran: Bot) -> None:
     assert done.stdout == "1 new, 0 on the list already\n5 signatures, 4 may be named\n"
     again = ran("signatures", "import", "my-petition", "-", "--json", stdin=MORE)
     assert json.loads(again.stdout) | {"skipped": []} == {
-        "new": 0, "known": 1, "narrowed": 0, "signatures": 5, "listed": 4, "skipped": [],
+        "new": 0, "known": 1, "duplicates": 0, "narrowed": 0,
+        "signatures": 5, "listed": 4, "skipped": [],
         "crossed": None, "jump": None,
     }  # fmt: skip
 
@@ -344,6 +365,13 @@ def test_import_of_a_file_that_is_none(ran: Bot) -> None:
     assert "does not exist" in ran("signatures", "import", "my-petition", "x.csv", code=2).stderr
     (ran.place / "x.csv").write_text("Colour\nblue\n")
     assert "error: " in ran("signatures", "import", "my-petition", "x.csv", code=1).stderr
+
+
+def test_a_run_that_could_not_read_a_source_leaves_with_one(ran: Bot) -> None:
+    (ran.place / "schedules" / "my-petition.csv").unlink()
+    done = ran("run", "--once", code=1)
+    assert "could not be read" in done.stderr
+    assert "4 signatures" in done.stdout
 
 
 def test_hide_withdraw_restore(ran: Bot) -> None:

@@ -264,6 +264,61 @@ async def test_old_news_is_dropped_and_the_letter_still_goes(
     assert not here.news()
 
 
+async def test_what_the_campaign_no_longer_tells_is_not_posted(
+    here: Installation, box: postbox.Postbox
+) -> None:
+    here.campaign("a-gone", post='approval = "each"')
+    here.campaign("b-silent", post='approval = "each"')
+    await here.once()
+    with here.book() as book:
+        for post in book.posts.select():
+            book.posts.approve(post, who="mira", now=here.clock())
+    silent = build.campaign(here.folder, "b-silent", posts=(), delivery=AT_ONCE)
+    here.known = [silent]
+    await here.once()
+    assert [post.state for post in here.posts()] == ["approved", "approved"]
+    assert not here.news()
+    assert len(box.taken) == 2
+
+
+async def test_posts_in_trouble_do_not_cut_off_a_letter(
+    here: Installation, box: postbox.Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.campaign()
+
+    async def broken(*_: object, **__: object) -> None:
+        raise LookupError("an outlet that nobody has foreseen")
+
+    monkeypatch.setattr("deliverybot.posts.publish_one", broken)
+    with pytest.raises(LookupError):
+        await here.once()
+    assert [row.state for row in here.deliveries()] == ["sent"]
+    assert len(box.taken) == 1
+
+
+async def test_a_letter_that_cannot_be_written_holds_up_no_other(
+    here: Installation, box: postbox.Postbox
+) -> None:
+    here.campaign("a-broken")
+    here.campaign("b-sound")
+    blocked = here.settings.state / "letters" / "a-broken"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("no folder")
+    with here.book() as book:
+        works = build.works(book, here.known, here.settings, here.clock)
+        for slug in works.campaigns:
+            await works.poll(slug)
+        with pytest.raises(OSError, match="a-broken"):
+            await works.freeze()
+    assert [(row.campaign, row.state) for row in here.deliveries()] == [
+        ("a-broken", "due"), ("b-sound", "approved"),
+    ]  # fmt: skip
+    assert {post.state for post in here.posts()} == {"approved"}
+    blocked.unlink()
+    await here.once()
+    assert len(box.taken) == 2
+
+
 # --- the clock -----------------------------------------------------------------------------------
 
 

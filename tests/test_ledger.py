@@ -90,7 +90,7 @@ def test_taking_the_same_batch_again_changes_neither_list_nor_count(book: ledger
     before = list(book.signatures.lines("faces", 7))
     again = book.signatures.take("faces", people, wording=build.WORDING, cursor="a", now=NOW)
     assert (first.new, first.duplicates) == (7, 0)
-    assert (again.new, again.duplicates, again.narrowed) == (0, 7, 0)
+    assert (again.new, again.duplicates, again.again, again.narrowed) == (0, 0, 7, 0)
     assert list(book.signatures.lines("faces", 99)) == before
     standing = book.signatures.standing("faces")
     assert (standing.signatures, standing.listed, standing.last_number) == (7, 7, 7)
@@ -105,8 +105,18 @@ def test_a_person_is_recognised_by_either_key(book: ledger.Ledger, same: str, ba
     for batch in people:
         build.take(book, batch)
     standing = book.signatures.standing("faces")
-    assert (standing.signatures, standing.duplicates) == (1, 1)
+    # The same row once more is no second signature; the same address under another id is.
+    assert (standing.signatures, standing.duplicates) == (1, 1 if same == "key_email" else 0)
     assert [line.name for line in book.signatures.lines("faces", 9)] == ["Person 1"]
+
+
+def test_a_source_read_from_its_start_again_counts_no_duplicate_twice(book: ledger.Ledger) -> None:
+    ada, later = build.signer(1), dataclasses.replace(build.signer(2), key_email=b"e" * 16)
+    ada = dataclasses.replace(ada, key_email=b"e" * 16)
+    for _ in range(3):
+        build.take(book, [ada, later])
+    standing = book.signatures.standing("faces")
+    assert (standing.signatures, standing.duplicates) == (1, 1)
 
 
 def test_people_without_keys_are_all_different(book: ledger.Ledger) -> None:
@@ -282,8 +292,9 @@ def test_the_counts_reconcile_whatever_happens(
     rows = 0
     for step in steps:
         if isinstance(step, list):
-            rows += len(step)
-            build.take(book, step, slug)
+            taken = book.signatures.take(slug, step, wording=build.WORDING, cursor=None, now=NOW)
+            assert len(step) == taken.new + taken.duplicates + taken.again
+            rows += taken.new + taken.duplicates
         else:
             with contextlib.suppress(errors.UsageError):
                 book.signatures.set_state(slug, *step, who="m", why="", now=NOW)
@@ -364,7 +375,7 @@ def test_takers_at_once_share_one_list(book: ledger.Ledger) -> None:
     lines = list(book.signatures.lines("faces", 1_000))
     assert standing.signatures == len(lines) == len({line.name for line in lines}) == 120
     assert [line.number for line in lines] == list(range(1, 121))
-    assert standing.duplicates == 4 * 80 - 120
+    assert standing.duplicates == 0
 
 
 # --- milestones: the whole crossing ---------------------------------------------------------------
@@ -495,7 +506,8 @@ def test_every_move_of_the_table_is_made_and_every_other_refused(
             assert (rows.get(row.id).state, rows.get(row.id).why) == (new, "because")
             assert build.audit(book) == [*before, (old, new)]
         else:
-            with pytest.raises(errors.WrongState, match=f"is {old}; it cannot become {new}"):
+            said = f"is {new} already" if old == new else f"is {old}; it cannot become {new}"
+            with pytest.raises(errors.WrongState, match=said):
                 rows.move(row, new, who="mira", why="because", now=NOW)  # type: ignore[arg-type]
             assert (rows.get(row.id).state, rows.get(row.id).why) == (old, "as it was")
             assert build.audit(book) == before
@@ -619,6 +631,16 @@ def test_what_has_a_problem_is_approved_by_nobody(
         book.deliveries.approve(held, who="mira", now=NOW)
 
 
+def test_what_was_never_made_is_approved_by_nobody(
+    book: ledger.Ledger, tmp_path: pathlib.Path
+) -> None:
+    row = one_delivery(book, tmp_path)
+    book.deliveries.move(row, "held", who="mira", why="wait", now=NOW)
+    with pytest.raises(errors.WrongState, match="not made yet"):
+        book.deliveries.approve(book.deliveries.get(row.id), who="mira", now=NOW)
+    assert book.deliveries.get(row.id).state == "held"
+
+
 def test_freezing_anew_takes_the_approval_back(book: ledger.Ledger, tmp_path: pathlib.Path) -> None:
     row = build.approved(book, one_delivery(book, tmp_path), tmp_path)
     book.deliveries.freeze(row, {"digest": "e" * 64}, approve=False, why="changed", now=NOW)
@@ -649,6 +671,15 @@ def test_a_persons_yes_holds_for_its_own_target_only(
     assert not book.deliveries.person_approved("faces", "cto", before=later)
     assert not book.deliveries.person_approved("faces", "ceo", before=first.milestone_id)
     assert not book.deliveries.person_approved("other", "ceo", before=later)
+
+
+def test_a_yes_that_was_cancelled_is_no_yes_to_later_letters(
+    book: ledger.Ledger, tmp_path: pathlib.Path
+) -> None:
+    row = build.approved(book, one_delivery(book, tmp_path), tmp_path)
+    assert book.deliveries.person_approved("faces", "ceo", before=row.milestone_id + 1)
+    book.deliveries.move(row, "cancelled", who="mira", why="on second thoughts", now=NOW)
+    assert not book.deliveries.person_approved("faces", "ceo", before=row.milestone_id + 1)
 
 
 def test_an_approval_by_rule_is_no_persons_yes(book: ledger.Ledger, tmp_path: pathlib.Path) -> None:
@@ -749,6 +780,42 @@ def test_a_worker_taken_for_dead_may_still_tell_the_answer(
     assert book.deliveries.get(row.id).state == "sent"
     with pytest.raises(errors.LostClaim):
         book.deliveries.settle(claim, build.reply(), "sent", who="w1", now=NOW)
+
+
+def test_a_worker_taken_for_dead_that_knows_no_more_changes_nothing(
+    book: ledger.Ledger, tmp_path: pathlib.Path
+) -> None:
+    row = build.approved(book, one_delivery(book, tmp_path), tmp_path)
+    claim = build.handed(book, row)
+    unsure = build.reply(model.Outcome.UNSURE, code=0)
+    dead = queue.Claim(id=row.id, fence=claim.fence, seen="handing_over")
+    book.deliveries.settle(dead, unsure, "unsure", who="w2", now=NOW)
+    book.deliveries.settle(claim, unsure, "unsure", who="w1", now=NOW)
+    assert book.deliveries.get(row.id).state == "unsure"
+    assert book.deliveries.get(row.id).handed_at == NOW
+
+
+@pytest.mark.parametrize("reached_the_dot", [False, True])
+def test_a_doubt_outlives_a_later_try_that_failed_cleanly(
+    book: ledger.Ledger, tmp_path: pathlib.Path, *, reached_the_dot: bool
+) -> None:
+    row = build.approved(book, one_delivery(book, tmp_path), tmp_path)
+    claim = build.handed(book, row)
+    unsure = build.reply(model.Outcome.UNSURE, code=0)
+    book.deliveries.settle(claim, unsure, "unsure", who="w1", now=NOW)
+    resent = book.deliveries.get(row.id)
+    fence = {"fence": resent.fence + 1}
+    book.deliveries.move(resent, "retrying", who="mira", why="resend", now=NOW, values=fence)
+    second = build.handed if reached_the_dot else build.claimed
+    claim = second(book, book.deliveries.get(row.id))
+    later = build.reply(model.Outcome.LATER, code=451)
+    book.deliveries.settle(claim, later, "retrying", who="w1", now=NOW)
+    again = book.deliveries.get(row.id)
+    assert again.handed_at == NOW, "the first copy may still be there"
+    # And so, even after a new approval, a second copy is the very same mail.
+    book.deliveries.move(again, "held", who="mira", why="wait", now=NOW)
+    book.deliveries.approve(book.deliveries.get(row.id), who="mira", now=NOW)
+    assert book.deliveries.get(row.id).first_try == NOW
 
 
 def test_a_person_who_resolved_it_is_not_overruled(

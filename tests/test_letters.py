@@ -247,6 +247,84 @@ async def test_what_may_have_arrived_is_never_made_anew(desk: Callable[..., Desk
     assert (after.state, after.digest) == ("handing_over", row.digest)
 
 
+async def test_a_letter_made_anew_leaves_no_old_copy_behind(desk: Callable[..., Desk]) -> None:
+    one = desk(targets=("ceo", "cto"), delivery='addressees = "all"\nfirst_reading = "deliver"')
+    before, _ = await one.freeze()
+    assert "Person 77" in one.text(before)
+    one.book.signatures.set_state(
+        "faces", 77, model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
+    )
+    first, second = await one.freeze()
+    assert first.pdf == second.pdf != before.pdf
+    assert list((one.settings.state / "letters").rglob("*.pdf")) == [one.pdf(first)]
+    assert "Person 77" not in one.text(first)
+
+
+async def test_a_copy_that_another_letter_needs_stays(desk: Callable[..., Desk]) -> None:
+    one = desk(targets=("ceo", "cto"), delivery='addressees = "all"\nfirst_reading = "deliver"')
+    first, second = await one.freeze()
+    one.approve()
+    sent = build.handed(one.book, one.book.deliveries.get(first.id))
+    one.book.deliveries.settle(sent, build.reply(), "sent", who="w1", now=NOW)
+    one.letter("Now we ask for more.\n")
+    first, again = await one.freeze()
+    assert (first.state, again.state) == ("sent", "held")
+    assert first.pdf == second.pdf != again.pdf
+    assert hashlib.sha256(one.pdf(first).read_bytes()).hexdigest() == first.pdf_sha256
+
+
+# --- nothing goes that would be made otherwise now --------------------------------------------
+
+
+async def test_a_signer_hidden_after_approval_is_in_no_letter_that_leaves(
+    desk: Callable[..., Desk],
+) -> None:
+    one = desk()
+    await one.freeze()
+    one.approve()
+    one.book.signatures.set_state(
+        "faces", 77, model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
+    )
+    await one.works.send()  # before the renderer comes round
+    assert one.rows()[0].state == "approved"
+    await one.freeze()
+    one.approve()
+    await one.works.send()
+    (row,) = one.rows()
+    assert row.state == "sent"
+    assert "Person 77" not in one.text(row)
+
+
+async def test_no_letter_goes_to_an_address_that_the_campaign_has_left(
+    desk: Callable[..., Desk],
+) -> None:
+    one = desk()
+    await one.freeze()
+    one.approve()
+    one.reload(posts=(), email="office@cloud.example")
+    await one.works.send()  # at a start, mailing and rendering begin together
+    assert one.rows()[0].state == "approved"
+    await one.freeze()
+    (row,) = one.rows()
+    assert (row.state, row.email) == ("held", "office@cloud.example")
+
+
+async def test_a_second_copy_goes_as_the_first_did_whatever_has_changed(
+    desk: Callable[..., Desk],
+) -> None:
+    one = desk()
+    await one.freeze()
+    one.approve()
+    claim = build.handed(one.book, one.rows()[0])
+    unsure = build.reply(model.Outcome.UNSURE)
+    one.book.deliveries.settle(claim, unsure, "unsure", who="w1", now=NOW)
+    (row,) = one.rows()
+    one.book.deliveries.move(row, "retrying", who="mira", why="resend", now=NOW)
+    one.letter("Now we ask for more.\n")
+    await one.works.send()
+    assert one.rows()[0].state == "sent"
+
+
 # --- who is asked -----------------------------------------------------------------------------
 
 
@@ -298,7 +376,8 @@ async def test_a_row_moved_while_it_was_rendered_is_left_alone(desk: Callable[..
     one = desk()
     (row,) = one.rows()
     (milestone,) = one.book.milestones.all()
-    case = letters.case_of(one.book, row.target, one.plan, milestone, one.settings)
+    present = letters.Present(one.book, one.settings, {"faces": one.plan})
+    case = present.case("faces", row.target, milestone.id)
     assert case is not None
     one.book.deliveries.move(row, "cancelled", who="mira", why="no", now=NOW)
     await letters.freeze_one(one.book, row, case, one.settings, one.clock)
@@ -318,6 +397,31 @@ async def test_a_joint_letter_is_one_file_for_all(desk: Callable[..., Desk]) -> 
     assert first.digest != second.digest, "who gets it is approved too"
     assert first.message_id != second.message_id
     assert len(list((one.settings.state / "letters").rglob("*.pdf"))) == 1
+
+
+async def test_a_joint_letter_that_names_each_reader_is_a_file_each(
+    desk: Callable[..., Desk],
+) -> None:
+    delivery = 'addressees = "all"\nfirst_reading = "deliver"'
+    one = desk(targets=("ceo", "cto"), delivery=delivery)
+    file = one.folder / "schedules" / "faces.toml"
+    before, _, last = file.read_text().rpartition("Jordan Vale")
+    file.write_text(before + "Robin Marsh" + last)
+    one.plan = campaigns.load(file)
+    one.letter("This copy is for {{ target.name }}. {{ signatures }} people stand behind it.\n")
+    first, second = await one.freeze(restarted=True)
+    assert "This copy is for Jordan Vale" in one.text(first)
+    assert "This copy is for Robin Marsh" in one.text(second)
+
+
+async def test_another_time_zone_dates_the_letter_anew(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    one.letter("Written on {{ date }}.\n")
+    (row,) = await one.freeze()
+    assert "Written on 23 November 2026" in one.text(row)
+    one.reload(posts=(), target='timezone = "Pacific/Auckland"')
+    (row,) = await one.freeze()
+    assert "Written on 24 November 2026" in one.text(row)
 
 
 async def test_a_letter_each_is_a_file_each(desk: Callable[..., Desk]) -> None:

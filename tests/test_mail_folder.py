@@ -44,7 +44,7 @@ async def test_a_letter_is_one_file_named_after_the_intent(tmp_path: Path) -> No
     reply = await hand_over(transport, calls, tmp_path)
     # On disk under a passing name at the moment of the announcement, not yet a letter.
     assert calls == [[".part"]]
-    assert (reply.outcome, reply.phase) == (model.Outcome.DONE, "dot")
+    assert (reply.outcome, reply.phase) == (model.Outcome.DONE, "file")
     files = list((tmp_path / "outbox" / "mail").iterdir())
     assert [str(file) for file in files] == [reply.text]
     assert files[0].suffix == ".eml"

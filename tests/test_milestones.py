@@ -353,6 +353,26 @@ def test_what_was_refused_has_not_gone_out(book: ledger.Ledger, tmp_path: pathli
     assert states(book) == {"100": "withdrawn"}
 
 
+@pytest.mark.parametrize("then", ["retrying", "cancelled"])
+def test_what_a_person_has_resent_may_be_there_and_stays_announced(
+    book: ledger.Ledger, tmp_path: pathlib.Path, then: str
+) -> None:
+    plan = build.campaign(tmp_path)
+    build.grow(book, plan, 100)
+    row = build.approved(book, book.deliveries.select()[0], tmp_path)
+    claim = build.handed(book, row)
+    book.deliveries.settle(claim, build.reply(model.Outcome.UNSURE), "unsure", who="w1", now=NOW)
+    unsure = book.deliveries.get(row.id)
+    book.deliveries.move(unsure, "retrying", who="mira", why="resend", now=NOW)
+    if then == "cancelled":
+        again = book.deliveries.get(row.id)
+        book.deliveries.move(again, "cancelled", who="mira", why="no, it came", now=NOW)
+    build.shrink(book, plan, 90)
+    build.grow(book, plan, 110)
+    assert states(book) == {"100": "crossed"}
+    assert [one[2] for one in letters(book)] == [then], "a second letter would say the same"
+
+
 def test_crossing_again_makes_new_rows_with_names_of_their_own(
     book: ledger.Ledger, tmp_path: pathlib.Path
 ) -> None:

@@ -41,9 +41,8 @@ class Desk:
 
     def write(self) -> records.Post:
         """Write the texts as the daemon does, without rendering the letters."""
-        crossed = {m.id: m for m in self.book.milestones.all()}
         for row in self.book.posts.select(states=["due", "held", "approved"]):
-            self.works._write(row, crossed)
+            self.works._write(row, self.works._present())
         return self.row()
 
     def approve(self) -> records.Post:

@@ -156,12 +156,12 @@ def test_the_list_is_read_only_while_it_is_written(tmp_path: pathlib.Path) -> No
 @pytest.mark.parametrize(
     ("signed", "listed", "voice", "said"),
     [
-        (241, 240, "we", "the 240 people whose names follow; 1 more asked not to be named."),
+        (241, 240, "we", "the 240 people whose names follow; 1 more is not named here."),
         (241, 241, "I", "Signed, each in their own name, by the 241 people whose names follow."),
         (1, 1, "we", "Signed by the one person whose name follows. One signature as of"),
-        (3, 0, "we", "Signed by 3 people, who asked not to be named. 3 signatures as of"),
-        (1, 0, "I", "Signed by one person, who asked not to be named. One signature as of"),
-        (12345, 12000, "we", "the 12,000 people whose names follow; 345 more asked"),
+        (3, 0, "we", "Signed by 3 people, who are not named here. 3 signatures as of"),
+        (1, 0, "I", "Signed by one person, who is not named here. One signature as of"),
+        (12345, 12000, "we", "the 12,000 people whose names follow; 345 more are not named"),
         (0, 0, "we", "No signatures yet, as of 22 November 2026."),
     ],
 )  # fmt: skip
@@ -351,10 +351,24 @@ def test_link_from_a_value_must_lead_to_the_web(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["[1] a note", "[the law](https://x.example)", "He said [sic] no", "5 % of them", "Toddo",
-     "[Your MP](https://x.example)", "a < b >> c", "$5 {a, b}", "XX. century"],
+     "[Your MP](https://x.example)", "a < b >> c", "$5 {a, b}", "XX. century", "p { color: red }"],
 )  # fmt: skip
 def test_no_false_placeholders(text: str) -> None:
     assert lint.placeholder(text) is None
+
+
+@pytest.mark.parametrize(
+    "left", ["{ signatures }", "{name}", "{target.name}", "{signatures|number}"]
+)
+def test_a_value_in_single_braces_is_a_placeholder(left: str) -> None:
+    assert lint.placeholder(f"Dear {left}, hello") == left
+
+
+def test_an_unclosed_brace_is_said_with_its_remedy(tmp_path: pathlib.Path) -> None:
+    where = folder(tmp_path, letter_md="x\n{{ signatures people signed.\n")
+    fault = render.check(where, ("letter",))[0]
+    assert fault.line == 2
+    assert "each {{ ends with }}" in fault.hint
 
 
 def test_symlink_out_of_the_folder_is_no_file(tmp_path: pathlib.Path) -> None:

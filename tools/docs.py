@@ -86,7 +86,8 @@ _CAMPAIGN_SECTIONS = (
 _FIELDS = """
 `columns` maps our field to the name of their column.
 Our fields are: {fields}.
-Columns that have our names, or common other ones, are found without it.
+A column that has our name, such as `Country` or `First Name`, is found without it; every other
+one, such as `E-Mail-Adresse`, must be named here to be read.
 """
 
 

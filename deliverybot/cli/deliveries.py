@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from deliverybot import errors
+from deliverybot import errors, model
 from deliverybot.cli import out
 
 if TYPE_CHECKING:
     from deliverybot import config, ledger
     from deliverybot.ledger import records
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 _ids = click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+
+
+def _states(known: type[model.Delivery | model.Post]) -> Callable[[_Command], _Command]:
+    """Add the option that picks rows by their state."""
+    return click.option(
+        "--state",
+        multiple=True,
+        metavar="STATE",
+        type=click.Choice([state.value for state in known]),
+        help="Only in this state; may be given again.",
+    )
 
 
 @click.group(cls=out.Group)
@@ -30,7 +44,7 @@ def posts() -> None:
 
 @deliveries.command("list")
 @click.option("--campaign", help="Only of this campaign.")
-@click.option("--state", multiple=True, help="Only in this state; may be given again.")
+@_states(model.Delivery)
 @out.as_json
 @out.pass_call
 def deliveries_list(
@@ -46,13 +60,13 @@ def deliveries_list(
     out.table(
         columns,
         ((r.id, r.campaign, r.milestone, r.target, r.state, r.problem or r.why) for r in rows),
-        empty="no deliveries",
+        empty=f"no deliveries of a campaign {campaign!r}" if campaign else "no deliveries",
     )
 
 
 @posts.command("list")
 @click.option("--campaign", help="Only of this campaign.")
-@click.option("--state", multiple=True, help="Only in this state; may be given again.")
+@_states(model.Post)
 @out.as_json
 @out.pass_call
 def posts_list(call: out.Call, campaign: str | None, state: tuple[str, ...], as_json: bool) -> None:
@@ -65,7 +79,7 @@ def posts_list(call: out.Call, campaign: str | None, state: tuple[str, ...], as_
     out.table(
         columns,
         ((r.id, r.campaign, r.milestone, r.outlet, r.state, r.problem or r.text) for r in rows),
-        empty="no posts",
+        empty=f"no posts of a campaign {campaign!r}" if campaign else "no posts",
     )
 
 
@@ -226,6 +240,10 @@ def _mover(group: click.Group, noun: str, new: str, help_: str) -> None:
         table: Any = book.deliveries if noun == "delivery" else book.posts
         taken_back = {"approved_digest": "", "approved_by": ""} if new == "held" else {}
         for row in [table.get(ident) for ident in ids]:
+            if row.state == "unsure":
+                message = f"{noun} {row.id} is unsure: it may be there already"
+                hint = f"`deliverybot {group.name} resolve {row.id}` settles it"
+                raise errors.WrongState(message, hint=hint)
             reason = why or f"{new} by hand"
             table.move(row, new, who=out.person(), why=reason, now=out.now(), values=taken_back)
             click.echo(f"{new}: {noun} {row.id}")

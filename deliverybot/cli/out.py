@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import sys
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -102,7 +102,8 @@ def one_of(slug: str, known: Mapping[str, campaign.Campaign]) -> campaign.Campai
 
 def talk(text: str) -> None:
     """Say something that is not the result."""
-    click.echo(text, err=True)
+    for line in folded(text, sys.stderr):
+        click.echo(line, err=True)
 
 
 def error(problem: errors.DeliverybotError) -> None:
@@ -146,7 +147,10 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
 
 def dump(value: Any) -> None:  # noqa: ANN401 - as `plain`
     """Print JSON."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    click.echo(text)
 
 
 def clock(value: dt.datetime | None) -> str:
@@ -179,9 +183,17 @@ def cell(value: Any) -> str:  # noqa: ANN401 - whatever a record holds
 
 def paragraphs(text: str) -> None:
     """Print a text, folded between words on a terminal."""
-    for part in safe(text).split("\n"):
-        for line in layout.fold(part, columns_of_terminal()):
-            click.echo(line)
+    for line in folded(safe(text), sys.stdout):
+        click.echo(line)
+
+
+def folded(text: str, stream: typing.TextIO) -> Iterator[str]:
+    """Yield the lines of a text, folded between words where the stream is a terminal."""
+    width = columns_of_terminal(stream)
+    for part in text.split("\n"):
+        words = part.lstrip(" ")
+        lead = part[: len(part) - len(words)]
+        yield from (lead + line for line in layout.fold(words, width, len(lead)))
 
 
 def pairs(rows: Iterable[tuple[str, Any]]) -> None:
@@ -199,14 +211,20 @@ def reason(text: str) -> None:
             click.echo(("    " if n or m else "  ! ") + line)
 
 
-def columns_of_terminal() -> int | None:
+def columns_of_terminal(stream: typing.TextIO | None = None) -> int | None:
     """Return the width of the terminal; None where the output is a pipe or a file."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    terminal = (stream or sys.stdout).isatty()
+    return shutil.get_terminal_size().columns if terminal else None
 
 
 def bold(text: str) -> str:
     """Return text in bold print, unless NO_COLOR forbids it; `click.echo` takes it out of pipes."""
     return text if os.environ.get("NO_COLOR") else click.style(text, bold=True)
+
+
+def counts(states: Mapping[str, int]) -> str:
+    """Return ``1 held, 2 sent``."""
+    return ", ".join(f"{n} {state}" for state, n in states.items())
 
 
 def plural(number: int, thing: str) -> str:

@@ -76,7 +76,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
                   for f in found])  # fmt: skip
     else:
         for fault in found:
-            click.echo(f"{fault.level}: {out.shown(fault)}")
+            out.paragraphs(f"{fault.level}: {out.shown(fault)}")
         bad = sum(f.level == "fault" for f in found)
         doubtful = sum(f.level == "warning" for f in found)
         click.echo(f"{out.plural(bad, 'fault')}, {out.plural(doubtful, 'warning')}")
@@ -120,7 +120,7 @@ def _installation(call: out.Call, settings: config.Settings) -> list[errors.Faul
     """Try the ledger and the folder for what is made."""
     found = []
     try:
-        settings.state.mkdir(parents=True, exist_ok=True)
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         trial = settings.state / ".check"
         trial.write_bytes(b"")
         trial.unlink()

@@ -57,17 +57,13 @@ def _show(state: object) -> None:
                 ("  signed twice", f"{one.duplicates}, counted once" if one.duplicates else ""),
                 ("  next", coming),
                 ("  reached", ", ".join(f"{key} on {on:%Y-%m-%d}" for key, on in one.reached)),
-                ("  deliveries", _counts(one.deliveries)),
-                ("  posts", _counts(one.posts)),
+                ("  deliveries", out.counts(one.deliveries)),
+                ("  posts", out.counts(one.posts)),
             ]
         )
         for why in one.reasons:
             out.reason(why)
     click.echo(f"{state.waiting} waiting for a person, {state.trouble} in trouble")
-
-
-def _counts(states: dict[str, int]) -> str:
-    return ", ".join(f"{n} {state}" for state, n in states.items())
 
 
 @click.group(cls=out.Group)

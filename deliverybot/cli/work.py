@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import pathlib
+import resource
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,27 +28,38 @@ def run(call: out.Call, once: bool, verbose: bool) -> None:
     """Read signatures, render letters, send what is approved, post.
 
     SIGTERM or Ctrl-C ends what is in hand within seconds and stops.
+    config.toml and the campaign files are read at the start: start again after
+    changing them.  --once leaves with 1 when a source could not be read.
     """
     from deliverybot import daemon
 
     _log(verbose=verbose, once=once)
+    # A core file would hold the passwords.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     settings = call.settings()
     known = call.campaigns(settings)
-    with contextlib.closing(call.book(settings)) as book, progress.reporter() as reporter:
+    # A run without end speaks in log lines, which stay readable where bars would come and go.
+    telling = progress.reporter() if once else contextlib.nullcontext(progress.Lines())
+    with contextlib.closing(call.book(settings)) as book, telling as reporter:
         works = daemon.Works(book, settings, known, clock=out.now, reporter=reporter)
         asyncio.run(daemon.once(works) if once else daemon.run(works))
     if once:
         _tell(call, settings, known)
+    if once and works.unread:
+        sys.exit(errors.SourceError.exit_code)
 
 
 def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.Campaign]) -> None:
-    """After --once: one line a campaign, and what waits."""
+    """After --once: where each campaign stands, and what waits."""
     from deliverybot import overview
 
     with contextlib.closing(call.book(settings)) as book:
         state = overview.status(book, known, settings, out.now())
     for one in state.campaigns:
-        click.echo(f"{one.slug}: {one.signatures} signatures, {one.listed} may be named")
+        counts = f"{out.plural(one.signatures, 'signature')}, {one.listed} may be named"
+        states = {"deliveries": one.deliveries, "posts": one.posts}
+        stand = "".join(f"; {what}: {out.counts(n)}" for what, n in states.items() if n)
+        click.echo(f"{one.slug}: {counts}{stand}")
         for why in one.reasons:
             out.reason(why)
 
@@ -55,16 +67,39 @@ def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.
 def _log(*, verbose: bool, once: bool) -> None:
     level = logging.DEBUG if verbose else logging.WARNING if once else logging.INFO
     # What libraries say of their inner life may hold secrets and helps nobody.
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    handler = _Voice()
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # It warns at each look for work while a long letter is in hand, as it should be.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("deliverybot").setLevel(level)
+
+
+class _Voice(logging.Handler):
+    """Writes log lines to standard error as it is at the time: a bar there takes it over."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message; a closed pipe ends no work."""
+        try:
+            # Not by click, which would write past the bar.
+            for line in out.folded(self.format(record), sys.stderr):
+                sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+        except OSError:
+            self.handleError(record)
+
+
+class _Plain(logging.Formatter):
+    """Writes what others said so that it steers no terminal and passes for no line of ours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return out.safe(super().format(record)).replace("\n", "\n    ")
 
 
 @click.command(short_help="Show what would go out; sends nothing.")
 @click.argument("campaign")
 @click.option("--target", "target_id", help="Id of the target; the first, if not given.")
-@click.option("--at", type=int, help="As if this many had signed; now, if not given.")
+@click.option("--at", type=int, help="As it was when this many had signed; now, if not given.")
 @click.option(
     "--as", "form", type=click.Choice(["letter", "mail", "post", "pdf"]), default="letter",
     show_default=True, help="letter: its HTML; mail: the words; post: each text; pdf: the file.",
@@ -108,7 +143,8 @@ def _emit(text: str, output: str | None) -> None:
         pathlib.Path(output).write_text(text, encoding="utf-8")
         out.talk(f"written: {output}")
     else:
-        click.echo(text)
+        # A pipe gets the very letters, a terminal none that steer it.
+        click.echo(out.safe(text) if sys.stdout.isatty() else text)
 
 
 COMMANDS = (run, preview)

@@ -230,12 +230,10 @@ class _Work:
             (tables.deliveries, model.DELIVERY_OUT),
             (tables.posts, model.POST_OUT),
         ):
-            states = self._tx.scalars(
-                sa.select(table.c.state).where(
-                    table.c.milestone_id == milestone.id, table.c.version == milestone.version
-                )
-            )
-            if out & set(states):
+            # By `handed_at` too: what a person has resent or given up may be there all the same.
+            gone = table.c.state.in_(out) | table.c.handed_at.is_not(None)
+            here = (table.c.milestone_id == milestone.id) & (table.c.version == milestone.version)
+            if self._tx.scalar(sa.select(table.c.id).where(here, gone).limit(1)) is not None:
                 return
         query = sa.update(_M).where(_M.c.id == milestone.id, _M.c.state == "crossed")
         if not self._tx.execute(query.values(state="withdrawn")).rowcount:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 
 from deliverybot import errors, model
+from deliverybot.ledger import attempts as tries
 from deliverybot.ledger import records, store, tables
 
 Row = TypeVar("Row", records.Delivery, records.Post)
@@ -37,6 +38,20 @@ class Quota:
 
     most: int
     since: dt.datetime
+
+
+#: Where a person asks for a move that a state does not allow: what can be done instead.
+_HINTS: Mapping[str, str] = {
+    "due": "it is not made yet; `deliverybot run` makes it",
+    "sending": "it is on its way just now; look again in a minute",
+    "handing_over": "it is on its way just now; look again in a minute",
+    "retrying": "it goes again by itself; `hold` or `cancel` stops that",
+    "unsure": "settle it with `resolve`",
+    "human": "`resolve` or `cancel` it",
+    "refused": "mend what was refused, then `hold` it, then `approve`",
+    **dict.fromkeys(("sent", "posted"), "it is gone and cannot be called back"),
+    **dict.fromkeys(("cancelled", "superseded"), "nothing moves it on from there"),
+}
 
 
 class Queue(Generic[Row]):
@@ -66,6 +81,7 @@ class Queue(Generic[Row]):
         ids: Collection[int] | None = None,
         states: Collection[str] | None = None,
         campaign: str | None = None,
+        pdf: str | None = None,
     ) -> list[Row]:
         """Return rows, oldest first, that fit every condition given."""
         query = self._query()
@@ -75,6 +91,8 @@ class Queue(Generic[Row]):
             query = query.where(self._t.c.state.in_(states))
         if campaign is not None:
             query = query.where(_C.c.slug == campaign)
+        if pdf is not None:
+            query = query.where(self._t.c.pdf == pdf)
         with self._db.read() as tx:
             return [self._record.of(row) for row in tx.execute(query)]
 
@@ -88,14 +106,8 @@ class Queue(Generic[Row]):
 
     def attempts(self, ident: int) -> list[records.Attempt]:
         """Return all tries of one row, oldest first."""
-        table = tables.attempts
-        query = (
-            sa.select(table)
-            .where(table.c.thing == self._thing, table.c.row_id == ident)
-            .order_by(table.c.id)
-        )
         with self._db.read() as tx:
-            return [records.Attempt.of(row) for row in tx.execute(query)]
+            return tries.of(tx, self._thing, ident)
 
     def ready(self, now: dt.datetime) -> list[Row]:
         """Return the rows that a worker may claim now, longest waiting first."""
@@ -125,6 +137,7 @@ class Queue(Generic[Row]):
                 _C.c.slug == campaign,
                 self._aim == aim,
                 self._t.c.milestone_id < before,
+                self._t.c.state != "cancelled",
                 ~self._t.c.approved_by.in_(("", "deliverybot")),
             )
             .limit(1)
@@ -173,8 +186,14 @@ class Queue(Generic[Row]):
             if current.digest != row.digest:
                 message = f"{self._thing} {row.id} has changed since you looked at it"
                 raise errors.WrongState(message, hint="look at it again, then approve")
-            # A new yes is a new start: old tries no longer count against it.
-            agreed = {"approved_digest": row.digest, "approved_by": who, "first_try": None}
+            if not current.digest:
+                message = f"{self._thing} {row.id} is not made yet"
+                raise errors.WrongState(message, hint="`deliverybot run` makes it; then look at it")
+            agreed: dict[str, Any] = {"approved_digest": row.digest, "approved_by": who}
+            if current.handed_at is None:
+                # A new yes is a new start: old tries no longer count against it.  What may
+                # be there already keeps its date, for a second copy is the very same mail.
+                agreed["first_try"] = None
             self._move(tx, current, "approved", agreed, who=who, why="approved", now=now)
 
     def move(
@@ -268,10 +287,15 @@ class Queue(Generic[Row]):
         working = (claim.seen,) if claim.seen else ("sending", "handing_over", "unsure")
         with self._db.change() as tx:
             current = self._own(tx, claim, working)
-            self._attempt(tx, current, reply, now, sha256)
+            tries.note(
+                tx, self._thing, claim.id, fence=claim.fence, reply=reply, sha256=sha256, now=now
+            )
+            if current.state == new:
+                return  # taken for dead, and no wiser than whoever did so
             common = {"reply": str(reply), "lease_until": None, "owner": ""}
-            if new not in {"sent", "posted", "unsure"}:
-                common["handed_at"] = None  # certainly not taken
+            clean = new not in {"sent", "posted", "unsure"}
+            if clean and not tries.doubted(tx, self._thing, claim.id, before=claim.fence):
+                common["handed_at"] = None  # certainly not taken, now or before
             self._move(
                 tx, current, new, {**common, **(values or {})}, who=who, why=str(reply), now=now
             )
@@ -313,8 +337,11 @@ class Queue(Generic[Row]):
         return current
 
     def _refuse(self, row: Row, new: str) -> None:
-        message = f"{self._thing} {row.id} is {row.state}; it cannot become {new}"
-        raise errors.WrongState(message)
+        if row.state == new:
+            message = f"{self._thing} {row.id} is {new} already"
+        else:
+            message = f"{self._thing} {row.id} is {row.state}; it cannot become {new}"
+        raise errors.WrongState(message, hint=_HINTS.get(row.state, ""))
 
     def _move(
         self,
@@ -340,23 +367,6 @@ class Queue(Generic[Row]):
             tx, at=now, who=who, thing=self._thing, ref=row.id, campaign=row.campaign,
             old=row.state, new=new, why=why,
         )  # fmt: skip
-
-    def _attempt(
-        self, tx: sa.Connection, row: Row, reply: model.Reply, now: dt.datetime, sha256: str
-    ) -> None:
-        values = {
-            "thing": self._thing,
-            "row_id": row.id,
-            "fence": row.fence,
-            "at": now,
-            "outcome": reply.outcome,
-            "phase": reply.phase,
-            "code": reply.code,
-            "enhanced": reply.enhanced,
-            "text": reply.text,
-            "sha256": sha256,
-        }
-        tx.execute(sa.insert(tables.attempts), values)
 
     def _outrun(self, tx: sa.Connection, row: Row) -> bool:
         """Tell whether a later milestone's row for the same aim is alive."""

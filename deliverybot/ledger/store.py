@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import os
 import pathlib
 import sqlite3
 import time
@@ -32,8 +33,8 @@ class Store:
         self._engine = _engine(url)
         self.sqlite = self._engine.dialect.name == "sqlite"
         self.file = pathlib.Path(self._engine.url.database or "") if self.sqlite else None
-        #: As it may be shown: without a password.
-        self.shown = self._engine.url.render_as_string(hide_password=True)
+        #: As it may be shown: without a password, which may stand behind a "?", too.
+        self.shown = self._engine.url.set(query={}).render_as_string(hide_password=True)
 
     @property
     def engine(self) -> sa.Engine:
@@ -120,11 +121,18 @@ def _engine(url: str) -> sa.Engine:
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
     if parsed.database:
-        pathlib.Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _private(pathlib.Path(parsed.database))
     engine = sa.create_engine(parsed, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     sa.event.listen(engine, "connect", _sqlite_connect)
     sa.event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _private(file: pathlib.Path) -> None:
+    """Make a database file that only its owner can read; SQLite gives its others the same mode."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # SQLite says better what is wrong
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _sqlite_connect(connection: object, record: object) -> None:

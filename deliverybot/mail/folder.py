@@ -7,13 +7,11 @@ import contextlib
 import email.parser
 import email.policy
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from deliverybot import config, errors, model
+from deliverybot import config, disk, errors, model
 
 
 class Folder:
@@ -39,32 +37,21 @@ class Folder:
         A crash before 3 leaves a hidden ``.part`` file, which nobody takes for mail.
         """
         path = self._folder / _name(_message_id(message))
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._folder)
-        except OSError as error:
-            return _reply(model.Outcome.LATER, "connect", error)
-        try:
+        with contextlib.ExitStack() as stack:
             try:
-                await asyncio.to_thread(_write, handle, message)
+                handle, part = stack.enter_context(disk.part(self._folder))
+            except OSError as error:
+                return _reply(model.Outcome.LATER, "connect", error)
+            try:
+                await asyncio.to_thread(disk.write, handle, message)
             except OSError as error:
                 return _reply(model.Outcome.LATER, "body", error)
             on_handing_over()
-            return _name_it(Path(part), path, message)
-        finally:
-            _forget(Path(part))
+            return _name_it(part, path, message)
 
     async def check(self) -> list[errors.Fault]:
         """Try whether the folder can be written."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._folder):
-                pass
-        except OSError as error:
-            what = f"letters cannot be written to {self._folder}: {error.strerror}"
-            hint = "make the folder writable, or set another state_dir"
-            return [errors.Fault(level="fault", what=what, hint=hint)]
-        return [errors.Fault(level="ok", what=f"letters go to the folder {self._folder}")]
+        return disk.check(self._folder, "letters")
 
     async def close(self) -> None:
         """Nothing is open between two letters."""
@@ -95,28 +82,15 @@ def _name(message_id: str) -> str:
     return f"{readable}.{hashlib.sha256(message_id.encode()).hexdigest()[:16]}.eml"
 
 
-def _write(handle: int, content: bytes) -> None:
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _forget(part: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        part.unlink()
-
-
 def _name_it(part: Path, path: Path, message: bytes) -> model.Reply:
     try:
-        os.link(part, path)
-        _sync(path.parent)
+        disk.name(part, path)
     except FileExistsError:
         return _compare(path, message)
     except OSError as error:
         there = path.exists()
         return _reply(model.Outcome.UNSURE if there else model.Outcome.LATER, "dot", error)
-    return model.Reply(outcome=model.Outcome.DONE, phase="dot", text=str(path))
+    return model.Reply(outcome=model.Outcome.DONE, phase="file", text=str(path))
 
 
 def _compare(path: Path, message: bytes) -> model.Reply:
@@ -125,17 +99,9 @@ def _compare(path: Path, message: bytes) -> model.Reply:
     except OSError as error:
         return _reply(model.Outcome.UNSURE, "dot", error)
     if same:
-        return model.Reply(outcome=model.Outcome.DONE, phase="dot", text=str(path))
+        return model.Reply(outcome=model.Outcome.DONE, phase="file", text=str(path))
     text = f"another message with this Message-ID is already at {path}"
     return model.Reply(outcome=model.Outcome.HUMAN, phase="dot", text=text)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _reply(outcome: model.Outcome, phase: str, error: OSError) -> model.Reply:

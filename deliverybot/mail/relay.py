@@ -17,6 +17,8 @@ _POSITIVE, _NEGATIVE, _LEAVING = 2, {4, 5}, 421
 #: In the order of choice; one is tried, so that a wrong password is not tried thrice.
 _MECHANISMS = ("plain", "login", "cram-md5")
 _IPV4 = 4
+#: Of a SIZE that somebody means.
+_DIGITS_MAX = 18
 
 
 class Ended(Exception):
@@ -57,7 +59,8 @@ class Link:
     def size(self) -> int:
         """The largest message that the relay takes; 0 where it does not say."""
         given = self._client.esmtp_extensions.get("size", "")
-        return int(given) if given.isascii() and given.isdigit() else 0
+        plain = given.isascii() and given.isdigit() and len(given) <= _DIGITS_MAX
+        return int(given) if plain else 0
 
     @property
     def tls(self) -> str:
@@ -88,10 +91,10 @@ class Link:
         try:
             response = await self._client.execute_command(*words, timeout=limit)
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise Ended(_failed(phase, error), drop=True) from error
+            raise Ended(_failed(phase, error, self._unsaid), drop=True) from error
         if self._tap.code != str(response.code).encode():
             raise Ended(replies.unanswered(phase, "the relay is out of step"), drop=True)
-        return response.code, response.message
+        return response.code, self._unsaid(response.message)
 
     async def command(self, phase: str, *words: bytes, wanted: int | None = None) -> None:
         """Send a command and take a positive answer (or just `wanted`) for it."""
@@ -101,7 +104,7 @@ class Link:
         if good and not self._tap.stray:
             return
         if good:
-            raise Ended(replies.stray(phase, self._tap.stray), drop=True)
+            raise Ended(self._stray(phase), drop=True)
         reply = replies.answered(phase, code, text)
         # An answer that is neither yes nor no was meant for something else.
         refused = kind in _NEGATIVE and code != _LEAVING
@@ -114,8 +117,8 @@ class Link:
         try:
             await writer.write(body)
         except (line.Stalled, OSError) as error:
-            said = self._tap.stray
-            reply = replies.stray("body", said) if said else replies.unanswered("body", str(error))
+            unsaid = replies.unanswered("body", str(error))
+            reply = self._stray("body") if self._tap.stray else unsaid
             raise Ended(reply, drop=True) from error
 
     async def dot(self) -> model.Reply:
@@ -178,10 +181,18 @@ class Link:
         self._tap.expect(1 if offered[0] == "plain" else 2)
         try:
             await ways[offered[0]](user, password)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            reply = replies.without(_failed("auth", error), user, password)
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            # ValueError: a challenge that is no base64.
+            reply = replies.without(_failed("auth", error, self._unsaid), user, password)
             raise Ended(reply, drop=True) from None
         self._in_step("auth", b"235")
+
+    def _stray(self, phase: str) -> model.Reply:
+        return replies.stray(phase, self._unsaid(self._tap.stray.decode("utf-8", "replace")))
+
+    def _unsaid(self, text: str) -> str:
+        password = self._settings.password.get_secret_value()
+        return replies.unsaid(text, self._settings.username, password)
 
     def _no_login(self, password: str, offered: list[str]) -> str:
         peer = ipaddress.ip_address(self._transports[0].get_extra_info("peername")[0])
@@ -231,16 +242,21 @@ async def dial(
     return link
 
 
-def _failed(phase: str, error: Exception) -> model.Reply:
-    """Return what an exception of the library, the socket or TLS means."""
+def _failed(
+    phase: str, error: Exception, unsaid: Callable[[str], str] = lambda text: text
+) -> model.Reply:
+    """Return what an exception of the library, the socket or TLS means.
+
+    `unsaid` takes the password out of the relay's words.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return replies.impossible(phase, f"the certificate is not good: {cause.verify_message}")
         cause = cause.__cause__
     if isinstance(error, aiosmtplib.SMTPResponseException) and error.code > 0:
-        return replies.answered(phase, error.code, error.message)
+        return replies.answered(phase, error.code, unsaid(error.message))
     if isinstance(error, TimeoutError):
         return replies.unanswered(phase, "no answer in time")
     said = error.message if isinstance(error, aiosmtplib.SMTPException) else str(error)
-    return replies.unanswered(phase, said or type(error).__name__)
+    return replies.unanswered(phase, unsaid(said) or type(error).__name__)

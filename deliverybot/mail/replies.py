@@ -14,6 +14,8 @@ _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _PAUSE = re.compile(r"\b(?:in|after|for)\s+(\d{1,5})\s*(second|sec|s|minute|min|m|hour|h)s?\b")
 _UNIT = {"s": 1, "m": 60, "h": 3600}
 _TEXT_MAX = 300
+#: An answer may have several lines; the library takes 32 kB of them.
+_ANSWER_MAX = 40_000
 #: RFC 5321 section 4.2: answers are 2xx to 5xx; all else is out of step.
 _CLASSES = range(2, 6)
 _POSITIVE, _TRANSIENT, _PERMANENT = 2, 4, 5
@@ -44,9 +46,9 @@ def impossible(phase: str, text: str) -> model.Reply:
     return model.Reply(outcome=model.Outcome.HUMAN, phase=phase, text=one_line(text))
 
 
-def stray(phase: str, data: bytes) -> model.Reply:
+def stray(phase: str, data: str) -> model.Reply:
     """Return what an answer that nobody had asked for means before the dot."""
-    line = data.partition(b"\n")[0].decode("utf-8", "replace")
+    line = data.partition("\n")[0]
     code = int(line[:3]) if re.match(r"[45]\d\d[ -]", line) else 0
     if code:
         return answered(phase, code, line[4:])
@@ -59,14 +61,29 @@ def too_large(size: int, limit: int, whose: str) -> model.Reply:
     return model.Reply(outcome=model.Outcome.HUMAN, phase="mail", enhanced="5.3.4", text=text)
 
 
-def without(reply: model.Reply, *secrets: str) -> model.Reply:
-    """Return a reply in whose text no secret is left, in the clear or in base64."""
-    parts = [secret.encode() for secret in secrets]
-    forms = {*parts, b"\0" + b"\0".join(parts)}
+def without(reply: model.Reply, user: str, password: str) -> model.Reply:
+    """Return a reply in whose text neither user nor password is left, plain or in base64."""
     text = reply.text
-    for form in sorted({*forms, *(base64.b64encode(form) for form in forms)}, key=len)[::-1]:
-        text = text.replace(form.decode("utf-8", "replace"), "***")
+    for secret in (user, password):
+        text = unsaid(text, user, secret)
     return dataclasses.replace(reply, text=text)
+
+
+def unsaid(text: str, user: str, password: str) -> str:
+    """Return an answer's lines without the password, however it is written.
+
+    A relay that was given the password may say it back with any answer.  The
+    lines are cleaned first: an invisible letter in its middle would hide it.
+    """
+    text = screen.clean_block(text, _ANSWER_MAX)
+    if not password:
+        return text
+    plain = password.encode("utf-8", "surrogatepass")
+    whole = b"\0" + user.encode("utf-8", "surrogatepass") + b"\0" + plain
+    forms = [password, *(base64.b64encode(form).decode() for form in (whole, plain))]
+    for form in sorted({*forms, screen.clean(password, _ANSWER_MAX)}, key=len, reverse=True):
+        text = text.replace(form, "***") if form else text
+    return text
 
 
 def one_line(text: str) -> str:

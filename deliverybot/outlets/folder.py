@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
-from deliverybot import errors, model, outlets
+from deliverybot import disk, errors, model, outlets
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
@@ -42,15 +39,7 @@ class Folder:
 
     async def check(self) -> list[errors.Fault]:
         """Try whether the folder can be written."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._folder):
-                pass
-        except OSError as error:
-            what = f"posts cannot be written to {self._folder}: {error.strerror}"
-            hint = "make the folder writable, or set another state_dir"
-            return [errors.Fault(level="fault", what=what, hint=hint)]
-        return [errors.Fault(level="ok", what=f"posts go to the folder {self._folder}")]
+        return disk.check(self._folder, "posts")
 
     def _path(self, post: outlets.Draft) -> Path | None:
         return self._folder / f"{post.key}.txt" if _KEY.fullmatch(post.key) else None
@@ -61,7 +50,7 @@ class Folder:
             return _reply(model.Outcome.REFUSED, f"{post.key!r} cannot be a file's name")
         content = post.text.encode("utf-8", "replace")
         try:
-            _write(path, content)
+            disk.put(path, content)
         except FileExistsError:
             return _compare(path, content)
         except OSError as error:
@@ -69,29 +58,6 @@ class Folder:
             outcome = model.Outcome.UNSURE if path.exists() else model.Outcome.LATER
             return _reply(outcome, f"cannot write {path}: {error.strerror}")
         return _done(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(part, path)
-        _sync(path.parent)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(part).unlink()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _compare(path: Path, content: bytes) -> model.Reply:

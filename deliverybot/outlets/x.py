@@ -32,6 +32,8 @@ _SITE = "https://x.com/i/web/status/"
 #: Bytes of an answer that are read; a real one has about 300.
 _ANSWER_MAX = 100_000
 _TEXT_MAX = 300
+#: Digits of a number that somebody means: an id has 19.  Seconds that a network may ask for.
+_DIGITS_MAX, _PAUSE_MAX = 25, 86_400.0
 _FORBIDDEN, _TOO_MANY = 403, 429
 
 
@@ -220,7 +222,7 @@ def _read(
     if 200 <= status <= 299:  # noqa: PLR2004 - the class of good answers
         data = content.get("data")
         number = str(data.get("id", "")) if isinstance(data, dict) else ""
-        if number.isascii() and number.isdigit():
+        if number.isascii() and number.isdigit() and len(number) <= _DIGITS_MAX:
             return _reply(model.Outcome.DONE, said, status, url=_SITE + number)
         return _reply(model.Outcome.UNSURE, "the answer names no post", status)
     if status == _FORBIDDEN and "duplicate" in said.lower():
@@ -251,14 +253,20 @@ def _words(content: Mapping[str, object]) -> str:
 
 def _pause(headers: Mapping[str, str], now: float) -> float | None:
     reset = headers.get("x-rate-limit-reset") or ""
-    if reset.isascii() and reset.isdigit():
-        return max(1.0, int(reset) - now)
+    if reset.isascii() and reset.isdigit() and len(reset) <= _DIGITS_MAX:
+        return min(max(1.0, int(reset) - now), _PAUSE_MAX)
     wait = headers.get("retry-after") or ""
-    return float(wait) if wait.isascii() and wait.isdigit() else None
+    plain = wait.isascii() and wait.isdigit() and len(wait) <= _DIGITS_MAX
+    return min(float(wait), _PAUSE_MAX) if plain else None
 
 
 def _clean(text: str, secrets: Mapping[str, str]) -> str:
-    """Return one line without control characters and without a token."""
+    """Return one line without control characters and without a token.
+
+    Cleaned before, since an invisible letter in its middle would hide a token,
+    and cut after, since a half of it would stay.
+    """
+    text = screen.clean(text, _ANSWER_MAX)
     for secret in secrets.values():
         text = text.replace(secret, "***")
     return screen.clean(text, _TEXT_MAX)

@@ -32,6 +32,10 @@ _LETTER, _THEME = "letter.invalid", "theme.invalid"
 _AT = re.compile(r"^(?:Ignored `(?P<name>[^:`]+):)?.*?\bat (?P<line>\d+):\d+", re.DOTALL)
 #: A picture for print is a few megabytes; more is a mistake.
 _MOST_BYTES = 50_000_000
+#: Where a link in a letter may lead; a file of the letter's folder is nowhere for its reader.
+_LINK = re.compile(rf"mailto:|https?://(?!(?:{_LETTER}|{_THEME})/)", re.IGNORECASE)
+#: Faults that one report tells of.
+_MOST_FAULTS = 100
 
 
 def main() -> int:
@@ -101,10 +105,25 @@ def _render(job: dict[str, Any], html: str, heard: _Ear) -> int:
         string=html, base_url=f"https://{_LETTER}/", url_fetcher=fetcher
     ).render()
     heard.reading = None
+    _inspect(document, heard)
     buffer = io.BytesIO()
     document.write_pdf(buffer)
     _write(pathlib.Path(job["out"]), buffer.getbuffer())
     return len(document.pages)
+
+
+def _inspect(document: Any, heard: _Ear) -> None:  # noqa: ANN401 - WeasyPrint has no types
+    """Look at what the page came to: what markup hides from `check` cannot hide here."""
+    links = [link[:2] for page in document.pages for link in page.links]
+    found = {
+        f"the link {str(target)[:60]!r} leads nowhere outside this machine"
+        for kind, target in links
+        if kind == "external" and not _LINK.match(str(target))
+    }
+    if document.metadata.attachments or any(kind == "attachment" for kind, _ in links):
+        found.add("a letter attaches no files of its own")
+    for what in sorted(found):
+        heard.stop(what, "links start with https:// or mailto:" if "link" in what else "")
 
 
 def _file(url: str, job: dict[str, Any]) -> pathlib.Path | None:
@@ -169,6 +188,10 @@ class _Ear(logging.Handler):
             "save the file in the letter's folder; nothing else is read",
         )
 
+    def stop(self, what: str, hint: str) -> None:
+        """Note what no letter may hold."""
+        self._add("fault", what, hint)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Note one message."""
         message = record.getMessage()
@@ -181,6 +204,8 @@ class _Ear(logging.Handler):
             self._add("warning", message, "")
 
     def _add(self, level: str, what: str, hint: str) -> None:
+        if sum(fault.level == level for fault in self.faults) >= _MOST_FAULTS:
+            return
         file, line = self._place(what) if level == "warning" else (None, None)
         fault = errors.Fault(level=level, what=what, hint=hint, file=file, line=line)
         if fault not in self.faults:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from deliverybot import errors, model
 from deliverybot.render import lint, templates, vault, words
 
-
 #: What stands where a name is withheld is repeated for each such signer.
 LONGEST_WITHHELD = 100
 

@@ -18,7 +18,7 @@ _LEFT = re.compile(
     r"""
     \[ (?: x{2,} | \.{3} | … | [A-Z][A-Z _/-]{2,40} ) \] (?![(\[:])
     | \{\{ [^{}\n]* \}\}
-    | \$\{ \w+ \} | \{ [A-Z][A-Z_]+ \}
+    | \$\{ \w+ \} | (?<!\{) \{ \ ? [A-Za-z][A-Za-z_.]+ (?:\|\w+)? \ ? \} (?!\})
     | << [^<>\n]{1,40} >> | < (?:your|insert)\ [^<>\n]{1,40} >
     | % [A-Z][A-Z_]{2,} % | \*\| [^|\n]{1,40} \|\*
     | \b (?:TODO|FIXME|TBD|XXX+) \b
@@ -44,6 +44,8 @@ _TAG = re.compile(
 )
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _FETCHED = {"src", "srcset", "poster", "background", "data", "xlink:href", "action", "formaction"}
+#: Stands for a value where a template is read without any.
+_VALUE = "zqvaluezq"
 _REFUSED = {"script", "iframe", "object", "embed", "base", "form", "video", "audio", "frame"}
 #: A picture inside the text itself; more belongs in a file.
 MOST_DATA = 100_000
@@ -158,6 +160,22 @@ def markup(
     reader.close()
     faults = [_blame(what, words, hint, sources) for what, words, hint in reader.found]
     return faults + _missing(reader.files, sources, files)
+
+
+def with_blanks(lines: Iterable[tuple[int, str]]) -> str:
+    """Return a template's own text with one word for each value."""
+    return "\n".join(line for _, line in lines).replace("\x1a", _VALUE)
+
+
+def page(text: str, source: shelf.Source, files: shelf.Shelf) -> list[errors.Fault]:
+    """Do as `markup` for a template that is read without any value."""
+    return markup(
+        text,
+        [source],
+        files,
+        lambda part: _VALUE in part,
+        lambda part: part.replace(_VALUE, "https://x.invalid/"),
+    )
 
 
 def _unclosed(page: str) -> str:

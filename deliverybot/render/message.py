@@ -86,7 +86,10 @@ def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
     source = files.readable(name)
     if source is None:
         return faults
-    faults += lint.placeholders(source, checker.data(source), signed=False)
+    lines = checker.data(source)
+    faults += lint.placeholders(source, lines, signed=False)
+    if name == "mail.html":
+        faults += lint.page(lint.with_blanks(lines), source, files)
     first = source.text.lstrip("\n").partition("\n")
     if name == "mail.txt" and not (_SUBJECT.match(first[0]) and first[2].startswith("\n")):
         what = "the mail starts with a line 'Subject: ...' and an empty line"

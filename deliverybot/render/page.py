@@ -18,8 +18,6 @@ from deliverybot.render import markdown as md
 LETTER_URL = "https://letter.invalid/"
 THEME_URL = "https://theme.invalid/"
 
-#: Stands for a value where a template is read without any.
-_VALUE = "zqvaluezq"
 _HEAD = re.compile(r"<head(\s[^>]*)?>", re.IGNORECASE)
 
 
@@ -119,18 +117,20 @@ def _words(
     """Check what the template says itself, with a blank for each value."""
     lines = checker.data(source)
     faults = list(lint.placeholders(source, lines, signed=signed))
-    text = "\n".join(line for _, line in lines).replace("\x1a", _VALUE)
+    text = lint.with_blanks(lines)
     if source.name.endswith(".md"):
+        if line := md.endless(text):
+            return [*faults, _endless(source.shown, line)]
         text = md.to_html(text)
     if source.name.endswith((".md", ".html")):
-        faults += lint.markup(
-            text,
-            [source],
-            files,
-            lambda part: _VALUE in part,
-            lambda part: part.replace(_VALUE, "https://x.invalid/"),
-        )
+        faults += lint.page(text, source, files)
     return faults
+
+
+def _endless(shown: str | None, line: int | None) -> errors.Fault:
+    what = f"a paragraph has more than {md.MOST_IN_A_PARAGRAPH:,} letters"
+    hint = "part it with empty lines"
+    return errors.Fault(level="fault", what=what, hint=hint, file=shown, line=line)
 
 
 def _body(files: shelf.Shelf) -> str | None:
@@ -155,6 +155,8 @@ def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, names: said.
     text = filler.fill(name, frame if name.endswith(".html") else known, kept)
     text = lint.SIGNATURE.sub(lambda _: f"\n\n{kept.put(signed)}\n\n", text)
     if name.endswith(".md"):
+        if md.endless(text):
+            raise errors.LetterError([_endless(files.shown, None)])
         text = md.to_html(text)
     if "<html" in text.lower():
         return text

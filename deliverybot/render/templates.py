@@ -29,7 +29,7 @@ MOST_PRINTS = 20_000
 MOST_LOOPS = 2
 MOST_INCLUDES = 20
 #: Letters of one document and of one value; a long letter has some ten thousand.
-MOST_TEXT = 2_000_000
+MOST_TEXT = 500_000
 MOST_VALUE = 100_000
 
 _FILTERS = (
@@ -46,6 +46,9 @@ _SAID = {
     "AssignBlock": "{% set %}",
     "ScopedEvalContextModifier": "autoescape",
 }
+
+#: What is meant by most of Jinja's complaints about the writing.
+_CLOSED = "each {{ ends with }} and each {% with %}; between {{ and }} stands one value"
 
 #: What stands behind a dot.
 RECORDS: Mapping[str, tuple[str, ...]] = {
@@ -135,7 +138,7 @@ class Templates:
         try:
             return _whole(self._env.get_template(name).generate(values))
         except jinja2.TemplateSyntaxError as error:
-            fault = _fault(source, error.lineno, f"{error.message}")
+            fault = _fault(source, error.lineno, f"{error.message}", _CLOSED)
         except jinja2.UndefinedError as error:
             fault = _fault(source, _line(error, source), _undefined(str(error)))
         except Exception as error:  # noqa: BLE001 - what a template provokes is said in its line
@@ -156,7 +159,8 @@ class Templates:
             if not found:
                 self._env.compile(tree)
         except jinja2.TemplateSyntaxError as error:
-            found = [_fault(source, error.lineno, error.message or "this is not a template")]
+            what = error.message or "this is not a template"
+            found = [_fault(source, error.lineno, what, _CLOSED)]
         except (RecursionError, SyntaxError):
             # Python's own: of Jinja's translation, where brackets or blocks go too deep.
             found = [_fault(source, 1, "the template is nested too deeply")]
@@ -251,8 +255,9 @@ def _join(value: Iterable[object], between: object = "") -> str:
         out.append(str(part))
         size += len(out[-1]) + len(str(between))
         if size > MOST_VALUE:
-            break
-    return _bounded(str(between).join(out))
+            message = f"'join' gives more than {MOST_VALUE:,} letters"
+            raise _Unprintable(message)
+    return str(between).join(out)
 
 
 def _number(value: object, language: str) -> str:

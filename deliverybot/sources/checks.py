@@ -41,10 +41,10 @@ def look(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
     if found.at:
         pairs = (f"{field} from {found.header[place]!r}" for field, place in found.at.items())
         faults.append(_fault("ok", file, f"fields found: {', '.join(pairs)}"))
-    if found.dropped:
+    if found.dropped and not problems:
         what = f"dropped at the door, never stored: {columns.listed(found.dropped)}"
         faults.append(_fault("ok", file, what))
-    if not any(field in found.at for field in columns.KEYS):
+    if not any(field in found.at or field in found.missing for field in columns.KEYS):
         what = "no id, e-mail address or time of signing: people of one name cannot be told apart"
         hint = (
             "each row counts as one signer, by its place in the file, so the file must only grow "

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from deliverybot import campaign as campaigns
-from deliverybot import places
+from deliverybot import places, screen
 
 #: Our fields, in the order of a row's values.
 FIELDS = (
@@ -61,7 +61,10 @@ class Found:
         for field, column in self.missing.items():
             near = places.nearest(column, self.header)
             meant = f"did you mean {near!r}? " if near else ""
-            hint = f"{meant}the columns are: {listed(self.header)}"
+            hint = (
+                f"{meant}name one of the file's columns as {field!r} in the campaign's "
+                f"[source.columns], or take the line out; the columns are: {listed(self.header)}"
+            )
             found.append((f"there is no column {column!r}, which {field!r} is mapped to", hint))
         for column in self.twice:
             hint = "give each column that is used a name of its own"
@@ -97,7 +100,8 @@ def match(header: Sequence[str], source: campaigns.Source) -> Found:
 
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Write names in a row, the first `most` of them."""
-    shown = [repr(name[:60]) for name in names if name]
+    # A file without a heading has a person's data in its place.
+    shown = [repr(screen.without_private(screen.clean(name, 60))) for name in names if name]
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more
 

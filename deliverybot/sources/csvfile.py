@@ -239,7 +239,7 @@ class _Records:
                     break
                 pulled.append(line)
             part = pulled[count - 1][1]
-            if part is None:
+            if part is None or len(text) + len(part) > files.LIMIT:
                 break
             text += part
             cells = split(text, self._mark.delimiter)

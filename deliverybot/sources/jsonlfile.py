@@ -15,6 +15,8 @@ from deliverybot.sources import columns, encodings, files
 _LOOK = 1000
 #: Shapes of objects whose keys are matched once only.
 _SHAPES = 1000
+#: Keys of one object; more is no signature, and a thousand such shapes fill the memory.
+_KEYS = 500
 _NAMES = ("name", "first_name", "last_name")
 
 
@@ -130,7 +132,9 @@ def _parse(raw: bytes | None, encoding: str) -> dict[str, object] | str:
         return f"it is not JSON: {error.msg.lower()} at column {error.colno}"
     except (ValueError, RecursionError):
         return "it is not JSON that can be read: a number or a depth beyond reason"
-    return content if isinstance(content, dict) else "it is no JSON object"
+    if not isinstance(content, dict):
+        return "it is no JSON object"
+    return content if len(content) <= _KEYS else f"it has more than {_KEYS} keys"
 
 
 def _refuse(word: str) -> NoReturn:

@@ -28,6 +28,8 @@ _SECONDS, _MILLISECONDS = range(9, 11), range(12, 14)
 _NOON = 12
 _MAX_SEEN = 20_000
 _POSTCODE = 32
+#: A town's name that is worth keeping in mind; 20,000 of a megabyte would fill the memory.
+_SHORT = 100
 
 
 class Clerk:
@@ -63,35 +65,40 @@ class Clerk:
         shown, city, country = screen.clean(full), self._place(city), self._place(country)
         postcode = screen.clean(postcode, _POSTCODE) if postcode else ""
         key_email = self._key_email(email, line) if email else None
-        key: bytes | None
-        if key_id := id_.strip():
-            key = self._key("id", key_id)
-        elif key_email:
-            # The same row read again is no second signature; the same person, later, is.
-            key = (
-                self._key("mailed", f"{key_email.hex()}\n{shown}\n{signed_at}") if signed else None
-            )
-        elif signed_at is None:
-            key = self._key("row", f"{self._copy}{number}")
-        else:
-            # A line end occurs in no cleaned text, so no two people run together.
-            seen = f"{shown}\n{city}\n{postcode}\n{country}\n{signed_at.isoformat()}"
-            key = self._key("seen", seen)
+        where = f"{shown}\n{city}\n{postcode}\n{country}"
+        key = self._row_key(id_.strip(), key_email, signed_at, where, number)
         return model.Signer(
             key_id=key,
             key_email=key_email,
-            name=shown,
-            city=city,
-            region=self._place(region),
-            country=country,
-            postcode=postcode,
-            comment=screen.clean_block(comment) if comment else "",
+            name=self._public(shown, line),
+            city=self._public(city, line),
+            region=self._public(self._place(region), line),
+            country=self._public(country, line),
+            postcode=self._public(postcode, line),
+            comment=screen.without_private(screen.clean_block(comment)) if comment else "",
             signed_at=signed_at,
             public=self._allows(public, line) if "public" in asked else default.public,
             to_target=self._allows(to_target, line) if "to_target" in asked else default.to_target,
             mail=self._allows(mail, line) if "mail" in asked else default.mail,
             sms="sms" in asked and self._allows(sms, line),
         )
+
+    def _row_key(
+        self, id_: str, key_email: bytes | None, at: datetime | None, where: str, number: int
+    ) -> bytes | None:
+        """Return what tells this row from others, and finds it again in another reading.
+
+        None for an e-mail address without a time: the address alone tells.
+        """
+        if id_:
+            return self._key("id", id_)
+        if key_email:
+            # The same row read again is no second signature; the same person, later, is.
+            return self._key("mailed", f"{key_email.hex()}\n{at}") if at else None
+        if at is None:
+            return self._key("row", f"{self._copy}{number}")
+        # A line end occurs in no cleaned text, so no two people run together.
+        return self._key("seen", f"{where}\n{at.isoformat()}")
 
     def _key(self, kind: str, value: str) -> bytes:
         return screen.key(self._secret, self._slug, kind, value)
@@ -103,9 +110,17 @@ class Clerk:
         place = self._places.get(text)
         if place is None:
             place = screen.clean(text)
-            if len(self._places) < _MAX_SEEN:
+            if len(self._places) < _MAX_SEEN and len(text) <= _SHORT:
                 self._places[text] = place
         return place
+
+    def _public(self, text: str, line: int) -> str:
+        """Return a name or place; nothing where somebody wrote an address or a number there."""
+        if not screen.has_private(text):
+            return text
+        what = "a name or place holds an e-mail address, a phone number or an IP address"
+        self._note(line, "private", what, "it is left out; the signature counts")
+        return ""
 
     def _key_email(self, email: str, line: int) -> bytes | None:
         address = screen.normalise_email(email)
