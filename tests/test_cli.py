@@ -602,7 +602,7 @@ def test_the_daemon_ends_cleanly(ran: Bot, number: int) -> None:
     assert process.stderr is not None
     with process.stderr:
         heard = b""
-        while b"running; 1 campaigns" not in heard:
+        while b"running; campaigns: " not in heard:
             line = process.stderr.readline()
             assert line, heard
             heard += line
