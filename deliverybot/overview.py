@@ -10,6 +10,7 @@ from typing import Any
 
 from deliverybot import campaign as campaigns
 from deliverybot import config, deliveries, ledger, milestones
+from deliverybot import posts as news
 from deliverybot.ledger import records
 
 #: States in which a person must do something.
@@ -106,6 +107,11 @@ def status(
         trouble += bool(standing.problem)
         reasons = [*_source_reasons(campaign, standing), *_row_reasons(letters, posts)]
         reasons += _waiting_reasons(letters, campaign, slow=slow, now=now)
+        reasons += [
+            f"post {row.id} on {row.outlet} cannot go: the campaign tells nothing there any more"
+            for row in posts
+            if row.state in {"approved", "retrying"} and not news.wanted(row, known)
+        ]
         found.append(_standing(book, campaign, standing, letters, posts, reasons, now))
     return Status(campaigns=tuple(found), waiting=waiting, trouble=trouble)
 

@@ -205,6 +205,18 @@ def test_a_rate_that_is_used_up_is_said(book: ledger.Ledger, tmp_path: pathlib.P
     assert any("per_hour is used up" in reason for reason in status(book, plan, options)[0].reasons)
 
 
+def test_a_post_that_the_campaign_no_longer_tells_is_said(
+    book: ledger.Ledger, options: config.Settings, tmp_path: pathlib.Path
+) -> None:
+    plan = build.campaign(tmp_path)
+    build.grow(book, plan, 100)
+    build.put(book, "post", book.posts.select()[0].id, state="approved")
+    cannot = "post 1 on news cannot go"
+    assert not any(cannot in reason for reason in status(book, plan, options)[0].reasons)
+    silent = build.campaign(tmp_path, posts=())
+    assert any(cannot in reason for reason in status(book, silent, options)[0].reasons)
+
+
 def test_news_that_was_dropped_is_said(
     book: ledger.Ledger, options: config.Settings, tmp_path: pathlib.Path
 ) -> None:
