@@ -118,8 +118,9 @@ async def _hand_over(
         lease = dt.timedelta(seconds=desk.settings.mail.timeouts.done + LEASE_MARGIN)
         sha256 = hashlib.sha256(raw).hexdigest()
         book.deliveries.hand_over(
-            claim, lease=lease, who=desk.owner, sha256=sha256, now=desk.clock()
-        )
+            claim, lease=lease, who=desk.owner, sha256=sha256, now=desk.clock(),
+            by=desk.settings.mail.transport,
+        )  # fmt: skip
         over = True
 
     try:
@@ -150,7 +151,10 @@ def recover(book: ledger.Ledger, desk: Desk, *, alone: bool) -> list[records.Del
             # Its worker may live after all and be at the dot by now: then it goes on.
             _finish(book, desk, claim, reply, "approved", {})
             continue
-        state, outcome_, text = _EVIDENCE[mail.evidence(desk.settings, row.message_id)]
+        there = mail.evidence(desk.settings, row.message_id)
+        if there is False and not row.why.endswith(" by folder"):
+            there = None  # it was handed to a relay, whatever config.toml says today
+        state, outcome_, text = _EVIDENCE[there]
         reply = model.Reply(outcome=outcome_, phase="crash", text=text)
         values: dict[str, object] = {"sent_at": row.handed_at} if state == "sent" else {}
         if _finish(book, desk, claim, reply, state, values) and state == "unsure":

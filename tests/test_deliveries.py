@@ -557,7 +557,12 @@ def test_a_crash_before_the_dot_goes_back_to_the_queue(
 
 @pytest.mark.parametrize(
     ("transport", "arrived", "state"),
-    [("smtp", None, "unsure"), ("folder", True, "sent"), ("folder", False, "retrying")],
+    [
+        ("smtp", None, "unsure"),
+        ("folder", True, "sent"),
+        ("folder", False, "retrying"),
+        ("smtp, then folder", None, "unsure"),
+    ],
 )
 async def test_a_crash_after_the_dot_is_settled_by_evidence_alone(
     office: Callable[..., Office], transport: str, arrived: bool | None, state: str
@@ -567,7 +572,8 @@ async def test_a_crash_after_the_dot_is_settled_by_evidence_alone(
         relayed(one)
     (row,) = one.rows()
     claim = build.claimed(one.book, row, owner="dead")
-    one.book.deliveries.hand_over(claim, lease=build.LEASE, who="dead", sha256="", now=NOW)
+    by = transport.split(",")[0]
+    one.book.deliveries.hand_over(claim, lease=build.LEASE, who="dead", sha256="", now=NOW, by=by)
     if arrived:
         courier = folders.Folder(folders.place(one.desk.settings))
         raw = f"Message-ID: {row.message_id}\r\n\r\nHello\r\n".encode()

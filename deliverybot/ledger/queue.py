@@ -254,9 +254,16 @@ class Queue(Generic[Row]):
             return Claim(id=row.id, fence=current.fence + 1)
 
     def hand_over(
-        self, claim: Claim, *, lease: dt.timedelta, who: str, sha256: str, now: dt.datetime
+        self,
+        claim: Claim,
+        *,
+        lease: dt.timedelta,
+        who: str,
+        sha256: str,
+        now: dt.datetime,
+        by: str = "smtp",
     ) -> None:
-        """Commit, just before the irreversible byte, that it is about to leave.
+        """Commit, just before the irreversible byte, that it is about to leave `by` a transport.
 
         Raises LostClaim when the row is no longer ours: then nothing may be
         sent.
@@ -264,7 +271,7 @@ class Queue(Generic[Row]):
         with self._db.change() as tx:
             current = self._own(tx, claim, ("sending",))
             values = {"handed_at": now, "lease_until": now + lease}
-            why = f"message {sha256}"
+            why = f"message {sha256} by {by}"
             self._move(tx, current, "handing_over", values, who=who, why=why, now=now)
 
     def settle(
