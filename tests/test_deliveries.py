@@ -572,7 +572,7 @@ async def test_a_crash_after_the_dot_is_settled_by_evidence_alone(
         relayed(one)
     (row,) = one.rows()
     claim = build.claimed(one.book, row, owner="dead")
-    by = transport.split(",")[0]
+    by = transport.split(",", maxsplit=1)[0]
     one.book.deliveries.hand_over(claim, lease=build.LEASE, who="dead", sha256="", now=NOW, by=by)
     if arrived:
         courier = folders.Folder(folders.place(one.desk.settings))

@@ -265,8 +265,7 @@ class Queue(Generic[Row]):
     ) -> None:
         """Commit, just before the irreversible byte, that it is about to leave `by` a transport.
 
-        Raises LostClaim when the row is no longer ours: then nothing may be
-        sent.
+        Raises LostClaim when the row is no longer ours: then nothing may be sent.
         """
         with self._db.change() as tx:
             current = self._own(tx, claim, ("sending",))
