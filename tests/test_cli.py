@@ -355,7 +355,7 @@ def test_import_from_standard_input(ran: Bot) -> None:
     assert done.stdout == "1 new, 0 on the list already\n5 signatures, 4 may be named\n"
     again = ran("signatures", "import", "my-petition", "-", "--json", stdin=MORE)
     assert json.loads(again.stdout) | {"skipped": []} == {
-        "new": 0, "known": 1, "duplicates": 0, "narrowed": 0,
+        "new": 0, "known": 0, "duplicates": 1, "narrowed": 0,
         "signatures": 5, "listed": 4, "skipped": [],
         "crossed": None, "jump": None,
     }  # fmt: skip
