@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 
@@ -171,6 +171,26 @@ class Figures:
     def withheld(self) -> int:
         """Signers who count and did not agree to be named."""
         return self.signatures - self.listed
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One day on which somebody signed, in UTC."""
+
+    day: date
+    #: Signatures that count, from the first to the last of this day.
+    signatures: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One country or region as signers wrote it, and how many of those who count did."""
+
+    #: Empty for those who told none.
+    name: str
+    #: Those who may be named to a target, and those who may not.
+    named: int
+    unnamed: int
 
 
 class Outcome(enum.StrEnum):

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import build
 from deliverybot import errors, ledger, model
 from deliverybot.ledger import milestones as verbs
-from deliverybot.ledger import queue, records, store, tables
+from deliverybot.ledger import queue, records, store, tables, tallies
 
 NOW = build.NOW
 DATABASES = ("sqlite", "postgresql")
@@ -361,6 +361,54 @@ def test_the_pace_counts_quiet_time_and_what_came_before_it(book: ledger.Ledger)
     build.take(book, build.signers(8_640, 161), now=later)
     looked_back = book.signatures.pace("faces", since=later - dt.timedelta(days=1))
     assert looked_back == pytest.approx(0.1)
+
+
+# --- tallies -----------------------------------------------------------------------------------
+
+
+def signed(day: int) -> dt.datetime:
+    return dt.datetime(2026, 11, day, 23, 59, tzinfo=dt.UTC)
+
+
+def test_days_are_those_of_signing_up_to_a_number(book: ledger.Ledger) -> None:
+    times = [signed(3), signed(1), None, signed(3), dt.datetime(2027, 1, 1, tzinfo=dt.UTC)]
+    people = [build.signer(n, signed_at=time) for n, time in enumerate(times, 1)]
+    build.take(book, people)
+    build.take(book, [build.signer(6, signed_at=signed(2))])
+    build.take(book, build.signers(9), "other")
+    days = [(day.day.isoformat(), day.signatures) for day in book.tallies.days("faces", 5)]
+    assert days == [("2026-11-01", 1), ("2026-11-03", 3), ("2026-11-23", 5)]
+    build.withdraw(book, "faces", 1)
+    assert [day.signatures for day in book.tallies.days("faces", 5)] == [1, 2, 4]
+    assert book.tallies.days("nobody", 5) == []
+
+
+@pytest.mark.parametrize("by", ["country", "region"])
+def test_places_are_counted_by_who_may_be_named(book: ledger.Ledger, by: str) -> None:
+    named = ["Perú", "日本", "Perú", "", "Perú"]
+    people = [build.signer(n, **{"country": "", by: place}) for n, place in enumerate(named, 1)]
+    people += [
+        build.signer(6, **{"country": "", by: "日本"}, to_target=False),
+        build.signer(7, **{"country": "", by: "Perú"}, name=""),
+        build.signer(8, **{"country": "", by: "'; --"}),
+    ]
+    build.take(book, people)
+    book.signatures.set_state("faces", 1, model.Signature.HIDDEN, who="m", why="asked", now=NOW)
+    build.withdraw(book, "faces", 3)
+    told = {(p.name, p.named, p.unnamed) for p in book.tallies.places("faces", 7, by=by)}
+    assert told == {("Perú", 1, 2), ("日本", 1, 1), ("", 1, 0)}
+    assert book.tallies.places("faces", 7, by=by)[0].name == "Perú"
+    assert len(book.tallies.places("faces", 8, by=by)) == 4
+    assert book.tallies.places("nobody", 7, by=by) == []
+
+
+def test_no_more_places_are_given_out_than_a_figure_can_use(
+    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "MOST_PLACES", 3)
+    build.take(book, [build.signer(n, country=f"Land {n // 2}") for n in range(1, 11)])
+    told = [(place.name, place.named) for place in book.tallies.places("faces", 10, by="country")]
+    assert told == [("Land 1", 2), ("Land 2", 2), ("Land 3", 2)]
 
 
 def test_takers_at_once_share_one_list(book: ledger.Ledger) -> None:

@@ -3,6 +3,7 @@
 ``open_ledger`` gives a ``Ledger``; its parts are the verbs of the stations::
 
     ledger.signatures   take, read, lines, set_state
+    ledger.tallies      days, places
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
@@ -22,7 +23,7 @@ import sqlalchemy as sa
 
 from deliverybot import model
 from deliverybot.ledger import audit as audits
-from deliverybot.ledger import lock, migrate, queue, records, store, tables
+from deliverybot.ledger import lock, migrate, queue, records, store, tables, tallies
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
 
@@ -33,6 +34,7 @@ class Ledger:
     def __init__(self, database: store.Store) -> None:
         self._db = database
         self.signatures = signature_verbs.Signatures(database)
+        self.tallies = tallies.Tallies(database)
         self.milestones = milestone_verbs.Milestones(database)
         self.deliveries: queue.Queue[records.Delivery] = queue.Queue(
             database,
