@@ -329,6 +329,10 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         paper=settings.pdf.paper,
         date=milestone.crossed_at.astimezone(zone).date(),
         public_url=settings.public_url,
+        days=functools.cache(lambda: book.tallies.days(campaign.slug, milestone.upto)),
+        places=functools.cache(
+            lambda by: book.tallies.places(campaign.slug, milestone.upto, by=by)
+        ),
     )
 
 

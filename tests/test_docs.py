@@ -159,6 +159,7 @@ def test_each_state_has_its_line(noun: str) -> None:
 def test_each_variable_and_filter_has_its_line() -> None:
     told = rows(page("templates.md"))
     assert set(told) >= templates.VARIABLES
+    assert set(told) >= {f"{name}(...)" for name in templates.FIGURES}
     assert set(templates.Templates.__init__.__globals__["_FILTERS"]) <= set(told)
     for record, parts in templates.RECORDS.items():
         assert all(f"`{record}.{part}`" in page("templates.md") for part in parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deliverybot import errors, model
 from deliverybot.render import lint, templates, vault, words
@@ -42,6 +42,9 @@ class Facts:
     #: The letter's date, in the target's time zone.
     date: dt.date
     public_url: str = ""
+    #: Signatures by day, and by country or region; counted when a figure asks for them.
+    days: Callable[[], Sequence[model.Day]] = tuple
+    places: Callable[[str], Sequence[model.Place]] = lambda _: ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,6 @@ class _Sender:
 def values(facts: Facts) -> dict[str, object]:
     """Return the variables of every template."""
     figures = facts.figures
-    # The reading's day in UTC may be tomorrow where the target is; never date it after the letter.
-    as_of = min(figures.as_of.date(), facts.date)
     found: dict[str, object] = {
         "title": facts.title,
         "ask": facts.ask,
@@ -84,7 +85,7 @@ def values(facts: Facts) -> dict[str, object]:
         "listed": figures.listed,
         "withheld": figures.withheld,
         "named": facts.signers is not None,
-        "as_of": as_of,
+        "as_of": as_of(facts),
         "date": facts.date,
         "public_url": facts.public_url,
     }
@@ -93,6 +94,11 @@ def values(facts: Facts) -> dict[str, object]:
         message = f"variables promised and given differ: {missing}"
         raise LookupError(message)
     return found
+
+
+def as_of(facts: Facts) -> dt.date:
+    """Return the day of the reading; in UTC it may be tomorrow, yet never after the letter's."""
+    return min(facts.figures.as_of.date(), facts.date)
 
 
 def _person(target: model.Target) -> _Person:

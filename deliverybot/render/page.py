@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from deliverybot import errors
 from deliverybot.render import facts as said
-from deliverybot.render import lint, shelf, signers, templates, vault
+from deliverybot.render import figures, lint, shelf, signers, templates, vault
 from deliverybot.render import markdown as md
 
 #: The two places that a page may fetch from.  They are no addresses: the press
@@ -97,9 +97,11 @@ def check(files: shelf.Shelf) -> list[errors.Fault]:
     checker = templates.Templates(files)
     faults = []
     for name in _parts(files)[:-1]:
-        known = templates.VARIABLES | templates.FRAME
-        if name == "signed.txt" or name == body == "letter.md":
+        known = templates.VARIABLES | templates.FRAME | templates.FIGURES
+        if name == "signed.txt":
             known = templates.VARIABLES | {"signed"}
+        elif name == body == "letter.md":
+            known = templates.VARIABLES | templates.FIGURES | {"signed"}
         faults += checker.faults(name, known)
         if source := files.readable(name):
             faults += _words(checker, source, files, signed=name == body)
@@ -148,7 +150,8 @@ def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, names: said.
     sentence = filler.fill("signed.txt", known, kept).strip()
     lines = "<br>\n".join(html.escape(line, quote=False) for line in sentence.splitlines())
     signed = vault.Piece(html=f'<p class="signed">{lines}</p>\n')
-    known["signed"] = signed
+    drawn = figures.Figures(facts, kept)
+    known |= {"signed": signed, "growth": drawn.growth, "places": drawn.places}
     one = facts.targets[0].salutation if len(facts.targets) == 1 else ""
     frame = known | {"names": names, "salutation": one}
     name = _body(files) or "letter.md"

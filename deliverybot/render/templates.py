@@ -63,6 +63,14 @@ VARIABLES = frozenset(
         "direction",
     }
 )  # fmt: skip
+#: What a letter may show besides; a mail or a post has no room for it.
+FIGURES = frozenset({"growth", "places"})
+#: What a template may call, with what: first what must be given, then what may.
+CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "growth": (("caption",), ("goal",)),
+    "names": (("withheld",), ()),
+    "places": (("caption", "rest"), ("by",)),
+}
 #: What pages of the theme's kind may print besides.
 FRAME = frozenset({"body", "signed", "names", "salutation", "subject"})
 
@@ -120,6 +128,9 @@ class Templates:
             raise _Unprintable(message)
         if isinstance(value, dt.date):
             value = words.day(value, self.language)
+        if callable(value):
+            message = "this needs brackets and words: " + ", ".join(map(_called, CALLS))
+            raise _Unprintable(message)
         if not isinstance(value, str | int | float):
             message = "this prints a whole record: name one of its parts, such as target.name"
             raise _Unprintable(message)
@@ -183,8 +194,8 @@ class Templates:
                 known = ", ".join(sorted(self._env.filters))
                 what = f"the filter '{node.name}' is not known"
                 yield _fault(source, node.lineno, what, f"the filters are {known}")
-            elif isinstance(node, jinja2.nodes.Call) and not _is_name(node.node, "names"):
-                yield _fault(source, node.lineno, "a template may call nothing but names()")
+            elif isinstance(node, jinja2.nodes.Call):
+                yield from _call(node, source)
             elif isinstance(node, jinja2.nodes.Getattr | jinja2.nodes.Name):
                 word = node.attr if isinstance(node, jinja2.nodes.Getattr) else node.name
                 if word.startswith("_"):
@@ -278,6 +289,29 @@ def _walk(node: jinja2.nodes.Node) -> Iterator[jinja2.nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
         yield from _walk(child)
+
+
+def _call(node: jinja2.nodes.Call, source: shelf.Source) -> Iterator[errors.Fault]:
+    """Name what is wrong with a call: what is called, and what with."""
+    name = node.node.name if isinstance(node.node, jinja2.nodes.Name) else ""
+    if name not in CALLS:
+        what = f"a template may call nothing but {', '.join(f'{known}()' for known in CALLS)}"
+        yield _fault(source, node.lineno, what)
+        return
+    needed, more = CALLS[name]
+    takes = needed + more
+    given = [*takes[: len(node.args)], *(word.key for word in node.kwargs)]
+    fits = len(node.args) <= len(takes) and set(needed) <= set(given) <= set(takes)
+    if not fits or node.dyn_args or node.dyn_kwargs:
+        what = f"{name}() is written with other words between its brackets"
+        yield _fault(source, node.lineno, what, f"write {_called(name)}")
+
+
+def _called(name: str) -> str:
+    """Show how something is called: ``growth("caption", goal="goal")``."""
+    needed, more = CALLS[name]
+    words_ = [f'"{word}"' for word in needed] + [f'{word}="{word}"' for word in more]
+    return f"{name}({', '.join(words_)})"
 
 
 def _loop(node: jinja2.nodes.For, source: shelf.Source) -> Iterator[errors.Fault]:

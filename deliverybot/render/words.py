@@ -36,6 +36,16 @@ def day(value: dt.date, language: str) -> str:
     return babel.dates.format_date(value, format="long", locale=locale(language))
 
 
+def tick(value: dt.date, language: str, parts: str) -> str:
+    """Write the parts of a date that an axis shows: ``MMMd``, ``yMMM`` or ``y``."""
+    return babel.dates.format_skeleton(parts, value, locale=locale(language))
+
+
+def percent(share: float, language: str) -> str:
+    """Write a share of 1 in whole percent."""
+    return babel.numbers.format_percent(share, locale=locale(language))
+
+
 def direction(language: str) -> str:
     """Say which way the language is written: ``ltr`` or ``rtl``."""
     return locale(language).text_direction
