@@ -95,6 +95,10 @@ class Signers(values.Section):
     fields: tuple[Literal["name", "city", "region", "country"], ...] = ("name", "city", "country")
     #: How names are shown: in full, with the family name's initial, or the first name only.
     name: Literal["full", "initial", "first"] = "full"
+    #: number: as they signed; name, place: sorted so within each volume.
+    order: Literal["number", "name", "place"] = "number"
+    #: Whether the list is attached to the PDF as signers.csv, too.
+    csv: bool = False
     #: Comments in the letter; none in this version.
     comments: Literal["none"] = "none"
 

@@ -135,7 +135,7 @@ Outlet = Annotated[FolderOutlet | XOutlet, pydantic.Field(discriminator="kind")]
 
 
 class Pdf(values.Section):
-    """Limits of the process that renders a letter, and its paper."""
+    """How letters and lists are made, and what one process of that may take."""
 
     #: Size of the page.
     paper: Literal["A4", "Letter"] = "A4"
@@ -145,6 +145,10 @@ class Pdf(values.Section):
     memory: values.Size = "4 GB"
     #: Seconds on the wall clock.
     time: _Seconds = 1800
+    #: Names that may stand in the letter itself; a longer list is bound behind it, in volumes.
+    names_in_letter: Annotated[int, pydantic.Field(ge=0, le=5_000)] = 2_000
+    #: Signers in a volume; another number makes all volumes anew.
+    volume: Annotated[int, pydantic.Field(ge=100, le=50_000)] = 10_000
 
     @property
     def memory_bytes(self) -> int:

@@ -29,6 +29,7 @@ from deliverybot import (
     mail,
     milestones,
     model,
+    paper,
     posts,
     signatures,
     sources,
@@ -151,7 +152,10 @@ class Works:
 
     async def _make(self, row: records.Delivery, case: letters.Case, inputs: str) -> None:
         self._reporter.rendering(row.campaign, row.target)
-        await letters.freeze_one(self.book, row, case, self.settings, self.clock)
+        desk = paper.Desk(
+            book=self.book, settings=self.settings, clock=self.clock, reporter=self._reporter
+        )
+        await letters.freeze_one(row, case, desk)
         letters.forget(self.book, row.pdf, self.settings)
         if self.book.deliveries.get(row.id).problem:
             self._failed.add((row.id, inputs))

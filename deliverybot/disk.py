@@ -36,11 +36,16 @@ def write(handle: int, content: bytes) -> None:
 def name(part_: pathlib.Path, path: pathlib.Path) -> None:
     """Give a written file its own name, on disk; raises FileExistsError where that is taken."""
     os.link(part_, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    keep(path.parent)
+
+
+def keep(folder: pathlib.Path) -> None:
+    """Have a folder's names on disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def put(path: pathlib.Path, content: bytes) -> None:

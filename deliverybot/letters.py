@@ -13,15 +13,13 @@ import hashlib
 import logging
 import pathlib
 import shutil
-import tempfile
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, disk, errors, ledger, model, render, screen
+from deliverybot import config, disk, errors, ledger, model, paper, render, screen, volumes
 from deliverybot.ledger import records
 from deliverybot.mail import frozen, message
-from deliverybot.pdf import press
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +107,7 @@ def sweep(state_dir: pathlib.Path) -> None:
 
     Only for a process that knows itself alone on this ledger.
     """
-    for folder in ("letters", "outbox"):
+    for folder in ("letters", "outbox", volumes.FOLDER):
         for draft in (state_dir / folder).rglob(".*"):
             if draft.name.startswith(".page-"):
                 shutil.rmtree(draft, ignore_errors=True)
@@ -117,13 +115,7 @@ def sweep(state_dir: pathlib.Path) -> None:
                 draft.unlink(missing_ok=True)
 
 
-async def freeze_one(
-    book: ledger.Ledger,
-    row: records.Delivery,
-    case: Case,
-    settings: config.Settings,
-    clock: Callable[[], dt.datetime],
-) -> None:
+async def freeze_one(row: records.Delivery, case: Case, desk: paper.Desk) -> None:
     """Render one letter with its mail, and hold it for approval.
 
     1. Write the PDF under state_dir, whole or not at all.
@@ -132,9 +124,11 @@ async def freeze_one(
     A crash between 1 and 2 leaves a file that the next run writes again with
     the same bytes.  What cannot be rendered is held with the reasons.
     """
+    book, settings, clock = desk.book, desk.settings, desk.clock
     values: dict[str, object] = {
         "inputs": _fingerprint(letter_inputs(case, settings), case),
         "problem": "",
+        "digest": "",
         "email": case.target.email,
         "to_name": case.target.name,
         "from_name": settings.sender.name,
@@ -143,18 +137,19 @@ async def freeze_one(
         "language": case.campaign.language,
     }
     try:
-        values |= await _foreseen(book, case, settings)
+        values |= await _foreseen(case, desk)
     except errors.LetterError as error:
         why = "the letter cannot be rendered as it stands"
-        values |= {"problem": str(error), "digest": ""}
+        values |= {"problem": str(error)}
         _freeze(book, row, values, approve=False, why=why, now=clock())
         log.warning("delivery %d to %s is held:\n%s", row.id, row.target, error)
         return
     now = clock()
     draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]
     try:
-        values["digest"] = message.digest(frozen.letter(draft, settings.state, now))
-        message.build(frozen.letter(draft, settings.state, now))
+        if not draft.problem:
+            values["digest"] = message.digest(frozen.letter(draft, settings.state, now))
+            message.build(frozen.letter(draft, settings.state, now))
     except errors.OutgoingError as error:
         values |= {"problem": str(error), "digest": ""}
     if row.state != model.Delivery.DUE and values["digest"] == row.digest and not row.problem:
@@ -187,12 +182,10 @@ def _freeze(
         log.info("%s; the next run looks at it again", error)
 
 
-async def _foreseen(
-    book: ledger.Ledger, case: Case, settings: config.Settings
-) -> dict[str, object]:
+async def _foreseen(case: Case, desk: paper.Desk) -> dict[str, object]:
     """Render; what nobody foresaw is a fault of this letter and holds up no other."""
     try:
-        return await _render(book, case, settings)
+        return await _render(case, desk)
     except (errors.DeliverybotError, OSError):
         raise
     except Exception as error:
@@ -202,19 +195,26 @@ async def _foreseen(
         raise errors.LetterError([fault]) from error
 
 
-async def _render(book: ledger.Ledger, case: Case, settings: config.Settings) -> dict[str, object]:
-    """Return the words of the mail and the pressed PDF, as columns."""
-    folder = settings.letters / case.campaign.letter
-    known = facts(book, case, settings)
+async def _render(case: Case, desk: paper.Desk) -> dict[str, object]:
+    """Return the words of the mail and the printed PDF, as columns."""
+    folder = desk.settings.letters / case.campaign.letter
+    known = facts(desk.book, case, desk.settings)
     words = render.mail(folder, known)
     page = render.letter(folder, known)
     render.require([*page.faults, *words.faults])
-    path = pdf_path(case, page, settings)
-    columns = _pressed_before(book, path, settings)
+    path = pdf_path(case, page, desk.settings)
+    columns = _printed_before(desk.book, path, desk.settings)
     if columns is None:
-        pressed = await to_pdf(page, folder, settings.state / path, settings)
-        render.require(pressed.faults)
-        columns = {"pdf_sha256": pressed.sha256, "pages": pressed.pages}
+        render.require(preflight(desk.book, case))
+        out = desk.settings.state / path
+        done = await paper.letter(
+            page, known, listing(desk.book, case), folder=folder, out=out, desk=desk
+        )
+        columns = {
+            "pdf_sha256": done.sha256,
+            "pages": done.pages,
+            "problem": _too_large(done, desk),
+        }
     return columns | {
         "subject": words.subject,
         "text": words.text,
@@ -223,13 +223,47 @@ async def _render(book: ledger.Ledger, case: Case, settings: config.Settings) ->
     }
 
 
+def _too_large(done: paper.Printed, desk: paper.Desk) -> str:
+    """Say that a PDF does not fit into a mail; empty where it does."""
+    if done.size <= desk.room:
+        return ""
+    fault = errors.Fault(
+        level="fault",
+        what=f"the PDF has {done.size:,} bytes, and a mail may hold {desk.room:,} of it"
+        + "".join(f"\n    part: {part.name}" for part in done.parts),
+        hint="raise max_message under [mail] if your relay and the target's take more",
+    )
+    return str(fault)
+
+
+def preflight(book: ledger.Ledger, case: Case) -> list[errors.Fault]:
+    """Name each character of the list that no font here can draw."""
+    if case.campaign.delivery.signers != "attach":
+        return []
+    return volumes.preflight(
+        book, case.campaign.slug, language=case.campaign.language,
+        lines=listing(book, case).lines, upto=case.milestone.upto,
+    )  # fmt: skip
+
+
+def listing(book: ledger.Ledger, case: Case) -> paper.Listing:
+    """Return how the list of a letter is read and set."""
+    signers = case.campaign.signers
+    return paper.Listing(
+        slug=case.campaign.slug, lines=functools.partial(_list, book, case),
+        order=signers.order, csv=signers.csv,
+    )  # fmt: skip
+
+
 def forget(book: ledger.Ledger, pdf: str, settings: config.Settings) -> None:
     """Remove a PDF that no delivery has any more: it may name who asked not to be named."""
     if pdf and not book.deliveries.select(pdf=pdf):
-        (settings.state / pdf).unlink(missing_ok=True)
+        path = settings.state / pdf
+        for file in (path, *paper.parts_of(path)):
+            file.unlink(missing_ok=True)
 
 
-def _pressed_before(
+def _printed_before(
     book: ledger.Ledger, path: pathlib.Path, settings: config.Settings
 ) -> dict[str, object] | None:
     """Return what another target's letter of the same bytes has in the ledger."""
@@ -243,20 +277,6 @@ def _pressed_before(
             if found == row.pdf_sha256:
                 return {"pdf_sha256": found, "pages": row.pages}
     return None
-
-
-async def to_pdf(
-    page: render.Page, folder: pathlib.Path, out: pathlib.Path, settings: config.Settings
-) -> press.Pressed:
-    """Press a page into a PDF file, within the limits of ``[pdf]``."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    limits = press.Limits(
-        cpu=settings.pdf.cpu, memory=settings.pdf.memory_bytes, time=settings.pdf.time
-    )
-    with tempfile.TemporaryDirectory(prefix=".page-", dir=out.parent) as work:
-        draft = pathlib.Path(work) / "letter.html"
-        page.write(draft)
-        return await press.press(draft, folder=folder, theme=render.THEME, out=out, limits=limits)
 
 
 def pdf_path(case: Case, page: render.Page, settings: config.Settings) -> pathlib.Path:
@@ -292,7 +312,7 @@ def letter_inputs(case: Case, settings: config.Settings) -> str:
         campaign.delivery.model_dump_json(include={"signers", "addressees"}),
         repr([_named(target) for target in _addressees(case)]),
         settings.sender.model_dump_json(),
-        settings.pdf.paper,
+        settings.pdf.model_dump_json(include={"paper", "names_in_letter", "volume"}),
         settings.public_url,
         f"{milestone.id} {milestone.version} {milestone.upto} {case.revision}",
     )
@@ -309,6 +329,8 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         listed=min(book.signatures.listed(campaign.slug, milestone.upto), milestone.signatures),
         as_of=milestone.crossed_at,
     )
+    attach = campaign.delivery.signers == "attach"
+    bound = campaign.signers.csv or milestone.upto > settings.pdf.names_in_letter
     together = campaign.delivery.addressees == "all"
     zone = zoneinfo.ZoneInfo(campaign.timezone if together else case.target.timezone)
     return render.Facts(
@@ -324,7 +346,9 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         target=_named(case.target),
         targets=tuple(_named(target) for target in _addressees(case)),
         figures=figures,
-        signers=_list(book, case) if campaign.delivery.signers == "attach" else None,
+        signers=_in_order(book, case) if attach and not bound else None,
+        volumes=volumes.count(milestone.upto, settings.pdf.volume) if attach and bound else 0,
+        upto=milestone.upto,
         fields=campaign.signers.fields,
         paper=settings.pdf.paper,
         date=milestone.crossed_at.astimezone(zone).date(),
@@ -346,14 +370,27 @@ def approved_by_rule(book: ledger.Ledger, case: Case) -> bool:
     )
 
 
-def _list(book: ledger.Ledger, case: Case) -> Iterator[model.ListedSigner]:
+def _list(book: ledger.Ledger, case: Case, first: int, last: int) -> Iterator[model.ListedSigner]:
+    """Yield the signers from one number to another, as the campaign shows names."""
     style = case.campaign.signers.name
     fields = case.campaign.signers.fields
-    for line in book.signatures.lines(case.campaign.slug, case.milestone.upto, fields=fields):
+    for line in book.signatures.lines(case.campaign.slug, last, first=first, fields=fields):
         if style == "full" or not line.name:
             yield line
         else:
             yield dataclasses.replace(line, name=screen.shown_name(line.name, style))
+
+
+def _in_order(book: ledger.Ledger, case: Case) -> Iterator[model.ListedSigner]:
+    """Yield a list that stands in the letter itself; one to be sorted is short."""
+    lines = _list(book, case, 1, case.milestone.upto)
+    order = case.campaign.signers.order
+    if order == "number":
+        return lines
+    fields = case.campaign.signers.fields
+    return iter(sorted(lines, key=lambda line: screen.sorting(
+        [getattr(line, name) for name in fields] if line.name else [], order
+    )))  # fmt: skip
 
 
 def _addressees(case: Case) -> tuple[campaigns.Target, ...]:

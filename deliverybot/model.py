@@ -235,3 +235,6 @@ class Reporter(Protocol):
 
     def rendering(self, slug: str, target: str) -> None:
         """Tell that a letter is being made."""
+
+    def typesetting(self, slug: str, done: int, upto: int) -> None:
+        """Tell how many signers of a list are set."""

@@ -11,9 +11,8 @@ import tempfile
 from collections.abc import Iterator
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, letters, model, render, signatures
+from deliverybot import config, errors, ledger, letters, model, paper, render, signatures
 from deliverybot.ledger import records
-from deliverybot.pdf import press
 
 
 @contextlib.contextmanager
@@ -107,13 +106,11 @@ def text(book: ledger.Ledger, case_: letters.Case, settings: config.Settings, fo
     return "\n".join(parts)
 
 
-async def pdf(
-    book: ledger.Ledger, case_: letters.Case, settings: config.Settings, file: pathlib.Path
-) -> press.Pressed:
+async def pdf(case_: letters.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:
     """Write the letter as a PDF file; raises LetterError with what must be mended."""
-    folder = settings.letters / case_.campaign.letter
-    page = render.letter(folder, letters.facts(book, case_, settings))
-    render.require(page.faults)
-    pressed = await letters.to_pdf(page, folder, file, settings)
-    render.require(pressed.faults)
-    return pressed
+    folder = desk.settings.letters / case_.campaign.letter
+    facts = letters.facts(desk.book, case_, desk.settings)
+    page = render.letter(folder, facts)
+    render.require([*page.faults, *letters.preflight(desk.book, case_)])
+    listing = letters.listing(desk.book, case_)
+    return await paper.letter(page, facts, listing, folder=folder, out=file, desk=desk)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 #: Combining marks that may stand on one base; Vietnamese, Thai, Hebrew need three at most.
 MARKS = 4
@@ -326,6 +326,23 @@ def formula_safe(text: str) -> str:
     """Return `text` for a CSV cell: a spreadsheet takes it as text, never as a formula."""
     risky = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
     return f"'{text}" if risky else text
+
+
+def sorting(fields: Sequence[str], order: str) -> tuple[bool, list[str]]:
+    """Return what a line of the list is sorted by: name, or place and then name.
+
+    Accents and case count for nothing, as in an index; lines that show
+    nothing come last.
+    """
+    folded = [
+        "".join(
+            char
+            for char in unicodedata.normalize("NFKD", field.casefold())
+            if not unicodedata.combining(char)
+        )
+        for field in fields
+    ]
+    return not folded, folded if order == "name" else [*reversed(folded[1:]), *folded[:1]]
 
 
 def for_terminal(text: str) -> str:

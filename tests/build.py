@@ -51,6 +51,9 @@ class Silent:
     def rendering(self, slug: str, target: str) -> None:
         """Say nothing."""
 
+    def typesetting(self, slug: str, done: int, upto: int) -> None:
+        """Say nothing."""
+
 
 # --- signers -----------------------------------------------------------------------------------
 

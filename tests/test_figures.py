@@ -21,7 +21,7 @@ import build
 import test_render
 from deliverybot import campaign as campaigns
 from deliverybot import config, ledger, letters, model, render
-from deliverybot.pdf import press
+from deliverybot.pdf import child, press
 
 NOW = build.NOW
 GROWTH = '{{ growth("Signatures over time", goal="Goal:") }}\n'
@@ -347,7 +347,10 @@ class Desk:
         return render.letter(self.letter, letters.facts(self.book, case, self.settings))
 
     async def pressed(self, name: str = "letter.pdf") -> press.Pressed:
-        done = await letters.to_pdf(self.page(), self.letter, self.folder / name, self.settings)
+        done = await press.press(
+            self.page().html(), folder=self.letter, theme=render.THEME,
+            out=self.folder / name, limits=child.Limits(),
+        )  # fmt: skip
         assert done.faults == []
         return done
 

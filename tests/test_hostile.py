@@ -27,12 +27,12 @@ import smtp_tools
 import test_render
 import x_fake
 from deliverybot import campaign as campaigns
-from deliverybot import cli, config, errors, ledger, model, outlets, places, render, screen
+from deliverybot import cli, config, errors, ledger, model, outlets, paper, places, render, screen
 from deliverybot import letters as station
 from deliverybot.cli import work
 from deliverybot.ledger import store
 from deliverybot.mail import replies, smtp
-from deliverybot.pdf import press
+from deliverybot.pdf import child, press
 from deliverybot.render import markdown
 from deliverybot.sources import csvfile, files
 from test_sources import plan, read, signers, told
@@ -387,12 +387,10 @@ async def test_an_unforeseen_fault_holds_one_letter(
     plan_ = build.campaign(tmp_path, targets=("bad", "good"))
     real = station._render
 
-    async def breaks(
-        book: ledger.Ledger, case: station.Case, settings: config.Settings
-    ) -> dict[str, object]:
+    async def breaks(case: station.Case, desk: paper.Desk) -> dict[str, object]:
         if case.target.id == "bad":
             raise AssertionError("expected name token")
-        return await real(book, case, settings)
+        return await real(case, desk)
 
     monkeypatch.setattr(station, "_render", breaks)
     with contextlib.closing(ledger.open_ledger(settings.database_url)) as book:
@@ -411,7 +409,7 @@ async def hidden(tmp_path: pathlib.Path, markup: str) -> list[str]:
     done = await press.press(
         f"<!doctype html><p>x{markup}",
         folder=folder, theme=render.THEME, out=tmp_path / "letter.pdf",
-        limits=press.Limits(cpu=100, memory=4_000_000_000, time=200),
+        limits=child.Limits(cpu=100, memory=4_000_000_000, time=200),
     )  # fmt: skip
     return [fault.what for fault in done.faults if fault.level == "fault"]
 

@@ -29,26 +29,37 @@ DOORS = {
     "alembic": {"ledger"},
     "apscheduler": {"daemon"},
     "babel": {"render"},
+    "bidi": {"pdf.shaping"},
     "charset_normalizer": {"sources"},
     "click": {"cli"},
+    "fontTools": {"pdf.embed", "pdf.fonts"},
     "holidays": {"hours"},
     "jinja2": {"render"},
     "markdown_it": {"render"},
+    # Written by one, read again by the other.
+    "pikepdf": {"pdf.writer", "pdf.gate"},
+    "PIL": {"pdf.embed"},
     # What a person wrote is checked where it is read: these are the modules of that.
     "pydantic": {"campaign", "config", "faults", "secret_places", "values"},
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
+    "pypdfium2": {"pdf.gate"},
     "requests": {"outlets.x"},
     "rich": {"cli"},
     "sqlalchemy": {"ledger"},
     "tweepy": {"outlets.x"},
     "twitter_text": {"outlets.x"},
     "typing_extensions": {"config"},
+    # Shapes the lines, and cuts the fonts down to what the lines use.
+    "uharfbuzz": {"pdf.embed", "pdf.shaping"},
     "weasyprint": {"pdf"},
 }
 
 #: Importing everything costs 82 times a bare interpreter's start; WeasyPrint alone 47.
-HEAVY = {"aiosmtplib", "alembic", "apscheduler", "sqlalchemy", "tweepy", "weasyprint"}
+HEAVY = {
+    *("aiosmtplib", "alembic", "apscheduler", "pikepdf", "sqlalchemy", "tweepy", "uharfbuzz"),
+    "weasyprint",
+}
 
 #: Older ones lack a fix that we rely on.
 FLOORS = {

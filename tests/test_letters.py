@@ -16,7 +16,7 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, ledger, letters, model
+from deliverybot import config, daemon, errors, ledger, letters, model, paper
 from deliverybot.ledger import records
 
 NOW = build.NOW
@@ -380,7 +380,10 @@ async def test_a_row_moved_while_it_was_rendered_is_left_alone(desk: Callable[..
     case = present.case("faces", row.target, milestone.id)
     assert case is not None
     one.book.deliveries.move(row, "cancelled", who="mira", why="no", now=NOW)
-    await letters.freeze_one(one.book, row, case, one.settings, one.clock)
+    hands = paper.Desk(
+        book=one.book, settings=one.settings, clock=one.clock, reporter=build.Silent()
+    )
+    await letters.freeze_one(row, case, hands)
     assert one.rows()[0].state == "cancelled"
 
 

@@ -19,17 +19,17 @@ import pypdfium2
 import pytest
 
 from deliverybot import errors, render
-from deliverybot.pdf import glyphs, press
+from deliverybot.pdf import child, glyphs, press
 
 #: WeasyPrint does not come to an end with this; it is cut off by a limit.
 ENDLESS = "<table><tr><td colspan=1000000>x</td></tr></table>" * 50
-LIMITS = press.Limits(cpu=60, memory=4_000_000_000, time=110)
+LIMITS = child.Limits(cpu=60, memory=4_000_000_000, time=110)
 
 
 async def pressed(
     page: str,
     tmp_path: pathlib.Path,
-    limits: press.Limits = LIMITS,
+    limits: child.Limits = LIMITS,
     folder: pathlib.Path | None = None,
 ) -> press.Pressed:
     out = tmp_path / "out" / "letter.pdf"
@@ -202,12 +202,12 @@ async def test_style_that_is_not_understood_is_a_warning(tmp_path: pathlib.Path)
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (press.Limits(cpu=2, time=110), "2 seconds of processor time"),
-        (press.Limits(cpu=60, time=1), "1 seconds of time"),
-        (press.Limits(cpu=60, time=110, memory=90_000_000), "90,000,000 bytes"),
+        (child.Limits(cpu=2, time=110), "2 seconds of processor time"),
+        (child.Limits(cpu=60, time=1), "1 seconds of time"),
+        (child.Limits(cpu=60, time=110, memory=90_000_000), "90,000,000 bytes"),
     ],
 )
-async def test_limits(tmp_path: pathlib.Path, limits: press.Limits, said: str) -> None:
+async def test_limits(tmp_path: pathlib.Path, limits: child.Limits, said: str) -> None:
     with pytest.raises(errors.LetterError) as caught:
         await pressed(ENDLESS, tmp_path, limits)
     [fault] = caught.value.faults
@@ -225,16 +225,16 @@ async def test_no_secret_reaches_the_child(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELIVERYBOT_MAIL__PASSWORD", "hunter2")
-    async with running(tmp_path) as child:
-        environment = await asyncio.to_thread(pathlib.Path(f"/proc/{child}/environ").read_bytes)
+    async with running(tmp_path) as pid:
+        environment = await asyncio.to_thread(pathlib.Path(f"/proc/{pid}/environ").read_bytes)
     assert b"hunter2" not in environment
     assert b"LC_ALL=C.UTF-8" in environment
 
 
 async def test_cancelled_press_leaves_nothing(tmp_path: pathlib.Path) -> None:
-    async with running(tmp_path) as child:
+    async with running(tmp_path) as pid:
         pass
-    assert not alive(child)
+    assert not alive(pid)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -243,24 +243,24 @@ def test_child_dies_with_its_parent(tmp_path: pathlib.Path) -> None:
     script = textwrap.dedent("""
         import asyncio, pathlib, sys
         from deliverybot import render
-        from deliverybot.pdf import press
+        from deliverybot.pdf import child, press
         here = pathlib.Path(sys.argv[1])
         asyncio.run(press.press(here / "page.html", folder=here, theme=render.THEME,
-                                out=here / "x.pdf", limits=press.Limits(cpu=100)))
+                                out=here / "x.pdf", limits=child.Limits(cpu=100)))
     """)
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
-    child = confined_child(parent.pid)
+    pid = confined_child(parent.pid)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    until(lambda: not alive(child))
+    until(lambda: not alive(pid))
 
 
 @contextlib.asynccontextmanager
 async def running(tmp_path: pathlib.Path) -> AsyncIterator[int]:
     """Give the number of a child that works on an endless page; cancel it at the end."""
     task = asyncio.create_task(pressed(ENDLESS, tmp_path))
-    child = await asyncio.to_thread(confined_child, os.getpid())
-    yield child
+    pid = await asyncio.to_thread(confined_child, os.getpid())
+    yield pid
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

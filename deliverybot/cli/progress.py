@@ -17,6 +17,7 @@ class Lines:
     def __init__(self) -> None:
         """Nothing said yet."""
         self._said: dict[str, int] = {}
+        self._set: dict[str, int] = {}
 
     def reading(self, slug: str, done: int, size: int) -> None:
         """Tell how many bytes of a source are read."""
@@ -28,6 +29,13 @@ class Lines:
     def rendering(self, slug: str, target: str) -> None:
         """Tell that a letter is being made."""
         log.info("%s: rendering the letter to %s", slug, target)
+
+    def typesetting(self, slug: str, done: int, upto: int) -> None:
+        """Tell how many signers of a list are set."""
+        tenth = done * 10 // upto if upto else 10
+        if tenth != self._set.get(slug, 0):
+            self._set[slug] = tenth
+            log.info("%s: %d%% of the list typeset", slug, tenth * 10)
 
 
 class Bars:
@@ -49,6 +57,13 @@ class Bars:
         for task in self._tasks.values():
             self._bars.update(task, visible=False)
         self._tasks = {"": self._bars.add_task(f"rendering {slug} to {target}", total=None)}
+
+    def typesetting(self, slug: str, done: int, upto: int) -> None:
+        """Move the bar of a list."""
+        key = f"typesetting {slug}"
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(key, total=upto)
+        self._bars.update(self._tasks[key], completed=done, total=upto)
 
 
 @contextlib.contextmanager

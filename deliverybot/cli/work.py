@@ -115,6 +115,7 @@ def preview(
     output: str | None,
 ) -> None:
     """Show what a target would get or an outlet would post; sends nothing."""
+    from deliverybot import paper
     from deliverybot import preview as desk
 
     settings = call.settings()
@@ -132,8 +133,13 @@ def preview(
         if form == "pdf":
             file = pathlib.Path(output or f"{campaign}.pdf")
             reporter.rendering(campaign, target.id)
-            pressed = asyncio.run(desk.pdf(filled, case, settings, file))
-            out.talk(f"written: {file} ({out.plural(pressed.pages, 'page')})")
+            hands = paper.Desk(
+                book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
+            )
+            printed = asyncio.run(desk.pdf(case, file, hands))
+            out.talk(f"written: {file} ({out.plural(printed.pages, 'page')})")
+            for part in printed.parts:
+                out.talk(f"written: {part}")
             return
         _emit(desk.text(filled, case, settings, form), output)
 

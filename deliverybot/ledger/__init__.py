@@ -4,6 +4,7 @@
 
     ledger.signatures   take, read, lines, set_state
     ledger.tallies      days, places
+    ledger.volumes      sealed, seal
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
@@ -23,7 +24,7 @@ import sqlalchemy as sa
 
 from deliverybot import model
 from deliverybot.ledger import audit as audits
-from deliverybot.ledger import lock, migrate, queue, records, store, tables, tallies
+from deliverybot.ledger import lock, migrate, queue, records, store, tables, tallies, volumes
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
 
@@ -35,6 +36,7 @@ class Ledger:
         self._db = database
         self.signatures = signature_verbs.Signatures(database)
         self.tallies = tallies.Tallies(database)
+        self.volumes = volumes.Volumes(database)
         self.milestones = milestone_verbs.Milestones(database)
         self.deliveries: queue.Queue[records.Delivery] = queue.Queue(
             database,

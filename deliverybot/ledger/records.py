@@ -67,6 +67,23 @@ class Milestone(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Volume(_Record):
+    """One sealed volume of the signer list."""
+
+    number: int
+    #: One higher each time that it had to be made anew.
+    edition: int
+    #: Numbers of its first and last signer.
+    first: int
+    last: int
+    form: str
+    #: The file below state_dir, and its SHA-256 in hex.
+    path: str
+    sha256: str
+    pages: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Work(_Record):
     id: int
     campaign: str

@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from deliverybot import errors, model
-from deliverybot.ledger import records, store, tables
+from deliverybot.ledger import intake, records, store, tables, volumes
 
 _T = tables.signatures
 _C = tables.campaigns
-_PERMISSIONS = ("public", "to_target", "mail", "sms")
 #: Rows fetched at a time when the list is read.
 PAGE = 5_000
 
@@ -67,12 +66,12 @@ class Signatures:
         """
         with self._db.write() as tx:
             campaign = _campaign(tx, slug)
-            fresh, known = _split(tx, campaign.id, signers)
-            narrowed = _narrow(tx, campaign.id, known)
+            fresh, known = intake.split(tx, campaign.id, signers)
+            narrowed = intake.narrow(tx, campaign.id, known)
             wording_id = _wording(tx, campaign.id, wording, now)
-            _insert(tx, campaign, fresh, wording_id, now)
-            duplicates = _duplicates(tx, campaign.id, signers, fresh)
-            named = sum(map(_named, fresh))
+            intake.insert(tx, campaign, fresh, wording_id, now)
+            duplicates = intake.duplicates(tx, campaign.id, signers, fresh)
+            named = sum(map(intake.named, fresh))
             values: dict[str, Any] = {
                 "last_number": _C.c.last_number + len(fresh),
                 "signatures": _C.c.signatures + len(fresh),
@@ -139,9 +138,14 @@ class Signatures:
         return (rows[-1].signatures - begin.signatures) / seconds if seconds > 0 else None
 
     def lines(
-        self, slug: str, upto: int, *, fields: Iterable[str] = ("name", "city", "country")
+        self,
+        slug: str,
+        upto: int,
+        *,
+        first: int = 1,
+        fields: Iterable[str] = ("name", "city", "country"),
     ) -> Iterator[model.ListedSigner]:
-        """Yield the target's list from number 1 to `upto`, a page at a time.
+        """Yield the target's list from number `first` to `upto`, a page at a time.
 
         Somebody who may not be named keeps the number and has an empty name.
         Flat in memory; each page is a read of its own, so a writer never waits.
@@ -149,7 +153,7 @@ class Signatures:
         with self._db.read() as tx:
             campaign_id = tx.scalar(sa.select(_C.c.id).where(_C.c.slug == slug))
         wanted = [name for name in ("name", "city", "region", "country") if name in set(fields)]
-        last = 0
+        last = first - 1
         while last < upto:
             query = (
                 sa.select(_T.c.number, _T.c.to_target, _T.c.state, *(_T.c[n] for n in wanted))
@@ -170,6 +174,9 @@ class Signatures:
 
     def listed(self, slug: str, upto: int) -> int:
         """Count the signers up to a number who may be named to a target now."""
+        standing = self.standing(slug)
+        if upto >= standing.last_number:
+            return standing.listed
         query = (
             sa.select(sa.func.count())
             .select_from(_T.join(_C))
@@ -205,7 +212,8 @@ class Signatures:
             if row.state == state:
                 return
             tx.execute(sa.update(_T).where(here).values(state=state))
-            listed = (state == "active") - (row.state == "active") if _named(row) else 0
+            volumes.unseal(tx, campaign.id, [number])
+            listed = (state == "active") - (row.state == "active") if intake.named(row) else 0
             gone = (state == "withdrawn") - (row.state == "withdrawn")
             tx.execute(
                 sa.update(_C)
@@ -221,10 +229,6 @@ class Signatures:
                 tx, at=now, who=who, thing="signature", ref=number, campaign=slug,
                 old=row.state, new=state, why=why,
             )  # fmt: skip
-
-
-def _named(row: Any) -> bool:  # noqa: ANN401 - a row or a signer
-    return bool(row.to_target and row.name)
 
 
 def _campaign(tx: sa.Connection, slug: str) -> sa.Row[Any]:
@@ -253,145 +257,3 @@ def _wording(
         tx.execute(sa.insert(table), row)
         found = tx.scalar(query)
     return int(found or 0)
-
-
-def _split(
-    tx: sa.Connection, campaign_id: int, signers: Sequence[model.Signer]
-) -> tuple[list[model.Signer], list[tuple[int, model.Signer]]]:
-    """Part new signers from known ones; the known come with their number or 0.
-
-    0 stands for somebody met earlier in the same batch.
-    """
-    by_id = _known(tx, campaign_id, "key_id", [s.key_id for s in signers if s.key_id])
-    by_email = _known(tx, campaign_id, "key_email", [s.key_email for s in signers if s.key_email])
-    fresh: list[model.Signer] = []
-    known: list[tuple[int, model.Signer]] = []
-    for signer in signers:
-        number = by_id.get(signer.key_id)
-        if number is None:
-            number = by_email.get(signer.key_email)
-        if number is not None:
-            known.append((number, signer))
-            continue
-        fresh.append(signer)
-        position = -len(fresh)  # negative: a place in `fresh`, not a number of the list
-        if signer.key_id:
-            by_id[signer.key_id] = position
-        if signer.key_email:
-            by_email[signer.key_email] = position
-    return _narrow_fresh(fresh, known), [(n, s) for n, s in known if n > 0]
-
-
-def _duplicates(
-    tx: sa.Connection,
-    campaign_id: int,
-    signers: Sequence[model.Signer],
-    fresh: Sequence[model.Signer],
-) -> int:
-    """Count the rows of people who signed before, and remember each by its own key.
-
-    A source that is read again from its start brings the same rows; only a
-    row without a key of its own cannot be told from a second signature.
-    """
-    table = tables.duplicates
-    keys = {signer.key_id for signer in signers if signer.key_id}
-    stored = set(_known(tx, campaign_id, "key_id", list(keys))) | {s.key_id for s in fresh}
-    query = sa.select(table.c.key_id).where(
-        table.c.campaign_id == campaign_id, table.c.key_id.in_(keys - stored)
-    )
-    met = {bytes(key) for key in tx.scalars(query)} if keys - stored else set()
-    new = [{"campaign_id": campaign_id, "key_id": key} for key in keys - stored - met]
-    if new:
-        tx.execute(sa.insert(table), new)
-    keyless = sum(not s.key_id for s in signers) - sum(not s.key_id for s in fresh)
-    return len(new) + keyless
-
-
-def _narrow_fresh(
-    fresh: list[model.Signer], known: list[tuple[int, model.Signer]]
-) -> list[model.Signer]:
-    """Apply a later, narrower permission to somebody new in the same batch."""
-    for number, again in known:
-        if number < 0:
-            first = fresh[-number - 1]
-            kept = {n: getattr(first, n) and getattr(again, n) for n in _PERMISSIONS}
-            if any(kept[n] != getattr(first, n) for n in _PERMISSIONS):
-                fresh[-number - 1] = dataclasses.replace(first, **kept)
-    return fresh
-
-
-def _known(
-    tx: sa.Connection, campaign_id: int, column: str, keys: list[bytes]
-) -> dict[bytes | None, int]:
-    if not keys:
-        return {}
-    query = sa.select(_T.c[column], _T.c.number).where(
-        _T.c.campaign_id == campaign_id, _T.c[column].in_(keys)
-    )
-    return {bytes(key): number for key, number in tx.execute(query)}
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Narrowed:
-    rows: int
-    listed: int
-
-
-def _narrow(
-    tx: sa.Connection, campaign_id: int, known: list[tuple[int, model.Signer]]
-) -> _Narrowed:
-    """Take back permissions that a known signer no longer gives; never widen."""
-    later: dict[int, set[str]] = {}
-    for number, signer in known:
-        if denied := {n for n in _PERMISSIONS if not getattr(signer, n)}:
-            later.setdefault(number, set()).update(denied)
-    if not later:
-        return _Narrowed(rows=0, listed=0)
-    query = sa.select(_T).where(_T.c.campaign_id == campaign_id, _T.c.number.in_(later))
-    rows = listed = 0
-    for row in tx.execute(query).all():
-        now_false = [n for n in _PERMISSIONS if row._mapping[n] and n in later[row.number]]
-        if not now_false:
-            continue
-        tx.execute(
-            sa.update(_T)
-            .where(_T.c.campaign_id == campaign_id, _T.c.number == row.number)
-            .values(dict.fromkeys(now_false, False))
-        )
-        rows += 1
-        listed += "to_target" in now_false and _named(row) and row.state == "active"
-    return _Narrowed(rows=rows, listed=listed)
-
-
-def _insert(
-    tx: sa.Connection,
-    campaign: sa.Row[Any],
-    fresh: list[model.Signer],
-    wording_id: int,
-    now: dt.datetime,
-) -> None:
-    if not fresh:
-        return
-    rows = [
-        {
-            "campaign_id": campaign.id,
-            "number": campaign.last_number + place,
-            "key_id": signer.key_id,
-            "key_email": signer.key_email,
-            "name": signer.name,
-            "city": signer.city,
-            "region": signer.region,
-            "country": signer.country,
-            "postcode": signer.postcode,
-            "comment": signer.comment,
-            "signed_at": signer.signed_at,
-            "taken_at": now,
-            "public": signer.public,
-            "to_target": signer.to_target,
-            "mail": signer.mail,
-            "sms": signer.sms,
-            "wording_id": wording_id,
-        }
-        for place, signer in enumerate(fresh, 1)
-    ]
-    tx.execute(sa.insert(_T), rows)

@@ -173,6 +173,26 @@ milestones = sa.Table(
 )
 
 
+#: Parts of the list that are typeset for good; a change of a line in one makes a new edition.
+volumes = sa.Table(
+    "volumes",
+    metadata,
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("edition", sa.Integer, nullable=False),
+    sa.Column("first", sa.Integer, nullable=False),
+    sa.Column("last", sa.Integer, nullable=False),
+    #: Hash of all that its pages were made from, the signers aside.
+    sa.Column("form", sa.String(64), nullable=False),
+    #: The file below state_dir, and its SHA-256.
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("pages", sa.Integer, nullable=False),
+    #: A line in it has changed since.
+    sa.Column("stale", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+
 def _work() -> list[sa.schema.SchemaItem]:
     """Columns that deliveries and posts share: state, claim, approval, attempts."""
     return [
@@ -267,7 +287,7 @@ audit = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", Utc, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
-    #: delivery, post, milestone, campaign, signature
+    #: delivery, post, milestone, campaign, signature, volume
     sa.Column("thing", sa.String(10), nullable=False),
     sa.Column("ref", sa.Text, nullable=False),
     sa.Column("campaign", sa.String(100), nullable=False),

@@ -6,26 +6,19 @@ Run as ``python -m deliverybot.pdf.plate`` by ``deliverybot.pdf.press`` only.
 from __future__ import annotations
 
 import base64
-import ctypes
 import dataclasses
-import hashlib
 import io
-import json
 import logging
 import mimetypes
-import os
 import pathlib
 import re
-import resource
-import signal
 import sys
 import urllib.parse
 from typing import Any
 
 from deliverybot import errors
-from deliverybot.pdf import glyphs, press
+from deliverybot.pdf import child, files, gate, glyphs
 
-_PR_SET_PDEATHSIG = 1
 #: What a letter's page may fetch from: the folder behind each of these names.
 _LETTER, _THEME = "letter.invalid", "theme.invalid"
 #: Where WeasyPrint's warnings say what they are about: "Ignored `colour: red` at 3:5, ...".
@@ -40,21 +33,9 @@ _MOST_FAULTS = 100
 
 def main() -> int:
     """Read the job, limit this process, render, report."""
-    job = json.load(sys.stdin)
-    _confine(job)
-    report = _report(job)
-    sys.stdout.write(json.dumps(report))
+    job = child.confined()
+    child.tell(_report(job))
     return 0
-
-
-def _confine(job: dict[str, Any]) -> None:
-    """Die with the parent; take no more time and memory than allowed; leave no core file."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != job["parent"]:
-        sys.exit(1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 5))
-    resource.setrlimit(resource.RLIMIT_AS, (job["memory"], job["memory"]))
 
 
 def _report(job: dict[str, Any]) -> dict[str, Any]:
@@ -67,15 +48,16 @@ def _report(job: dict[str, Any]) -> dict[str, Any]:
         heard.faults.append(errors.Fault(level="fault", what=what, hint="make it simpler"))
         pages = 0
     faults = [*heard.faults, *glyphs.faults(heard.missing, html)]
+    out = pathlib.Path(job["out"])
+    if pages and job["listed"] and not faults:
+        try:
+            gate.printed(out, job["listed"])
+        except errors.LetterError as error:
+            faults += error.faults
     report: dict[str, Any] = {"faults": [dataclasses.asdict(fault) for fault in faults]}
     if pages:
-        report |= _finish(pathlib.Path(job["out"]))
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        report |= {
-            "pages": pages,
-            "seconds": round(used.ru_utime + used.ru_stime, 3),
-            "peak_memory": used.ru_maxrss * 1024,
-        }
+        report |= {"sha256": files.sha256(out), "size": out.stat().st_size, "pages": pages}
+        report |= child.used()
     return report
 
 
@@ -108,7 +90,8 @@ def _render(job: dict[str, Any], html: str, heard: _Ear) -> int:
     _inspect(document, heard)
     buffer = io.BytesIO()
     document.write_pdf(buffer)
-    _write(pathlib.Path(job["out"]), buffer.getbuffer())
+    with files.whole(pathlib.Path(job["out"])) as out:
+        out.write(buffer.getbuffer())
     return len(document.pages)
 
 
@@ -147,26 +130,6 @@ def _bytes(url: str, path: pathlib.Path) -> bytes:
     head, _, data = url.partition(",")
     raw = urllib.parse.unquote_to_bytes(data)
     return base64.b64decode(raw) if head.endswith(";base64") else raw
-
-
-def _write(out: pathlib.Path, content: memoryview) -> None:
-    """Write the whole file beside its place, on disk, then move it there."""
-    part = press.unfinished(out, os.getpid())
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(out)
-    folder = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _finish(out: pathlib.Path) -> dict[str, Any]:
-    content = out.read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
 
 
 class _Ear(logging.Handler):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import pathlib
 
 from deliverybot import errors
-from deliverybot.render import facts, message, page, shelf
+from deliverybot.render import facts, message, page, shelf, words
 
 Facts = facts.Facts
 Page = page.Page
 Mail = message.Mail
 Text = message.Text
 
+Part = facts.Part
+
 letter = page.letter
+cover = page.cover
 mail = message.mail
 post = message.post
 fingerprint = shelf.fingerprint
+group = words.group
 require = page.require
 
 #: The folder of the built-in theme.

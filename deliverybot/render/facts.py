@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deliverybot import errors, model
@@ -33,8 +34,11 @@ class Facts:
     #: Whom this letter names as addressees: one, or all.
     targets: tuple[model.Target, ...]
     figures: model.Figures
-    #: The list in its order; None where the letter names nobody.
+    #: The list in its order; None where the letter names nobody, or its names are in volumes.
     signers: Iterable[model.ListedSigner] | None = None
+    #: Volumes that are bound behind the letter, and the number of their last signer.
+    volumes: int = 0
+    upto: int = 0
     #: Fields of a signer that are printed, in this order.
     fields: tuple[str, ...] = ("name", "city", "country")
     #: "A4" or "Letter".
@@ -84,7 +88,8 @@ def values(facts: Facts) -> dict[str, object]:
         "signatures": figures.signatures,
         "listed": figures.listed,
         "withheld": figures.withheld,
-        "named": facts.signers is not None,
+        "named": facts.signers is not None or facts.volumes > 0,
+        "volumes": facts.volumes,
         "as_of": as_of(facts),
         "date": facts.date,
         "public_url": facts.public_url,
@@ -94,6 +99,29 @@ def values(facts: Facts) -> dict[str, object]:
         message = f"variables promised and given differ: {missing}"
         raise LookupError(message)
     return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of several PDFs that a letter is parted into, so that each fits into a mail."""
+
+    #: Which, of how many.
+    part: int
+    parts: int
+    #: Its first and last volume, and signer.
+    volumes: tuple[int, int]
+    signers: tuple[int, int]
+
+
+def of_part(facts: Facts, part: Part) -> dict[str, object]:
+    """Return the variables of a part's first page."""
+    return {
+        "part": part.part,
+        "parts": part.parts,
+        "numbers": words.span(*part.signers, facts.language),
+        "first_volume": part.volumes[0],
+        "last_volume": part.volumes[1],
+    }
 
 
 def as_of(facts: Facts) -> dt.date:
@@ -134,9 +162,12 @@ def faults(facts: Facts) -> Iterator[errors.Fault]:
 class Names:
     """The signer list as a template asks for it: ``{{ names("Name withheld") }}``."""
 
-    def __init__(self) -> None:
-        """Nothing asked for yet."""
+    def __init__(self, facts: Facts) -> None:
+        """Nothing asked for yet; of names in volumes, the letter itself has only the numbers."""
+        span = words.span(1, facts.upto, facts.language)
         self.piece = vault.Piece(html="", late=True)
+        if facts.volumes:
+            self.piece = vault.Piece(html=f"<p>{html.escape(span)}</p>")
         self.withheld: str | None = None
 
     def __call__(self, withheld: str) -> vault.Piece:

@@ -29,6 +29,8 @@ class Page:
     before: str = ""
     names: Iterator[str] | None = None
     after: str = ""
+    #: What stands where a name is withheld; None where the letter lists nobody.
+    withheld: str | None = None
 
     def pieces(self) -> Iterator[str]:
         """Yield the page in pieces; raises LetterError where it has faults."""
@@ -66,7 +68,7 @@ def letter(folder: pathlib.Path | None, facts: said.Facts) -> Page:
     if any(fault.level == "fault" for fault in faults):
         return Page(faults=faults)
     kept = vault.Vault()
-    names = said.Names()
+    names = said.Names(facts)
     try:
         text = kept.expand(_fill(files, facts, kept, names))
     except errors.LetterError as error:
@@ -75,7 +77,9 @@ def letter(folder: pathlib.Path | None, facts: said.Facts) -> Page:
     faults += lint.markup(text, sources, files, kept.holds, kept.plain)
     whole = _with_head(kept.markup(text), files, facts)
     printed = kept.keeps(names.piece)
-    if facts.signers is None or not (printed or facts.figures.listed):
+    if facts.volumes and printed:
+        return Page(faults=faults, before=whole, withheld=names.withheld)
+    if not facts.volumes and (facts.signers is None or not (printed or facts.figures.listed)):
         return Page(faults=faults, before=whole)
     if not printed:
         hint = 'print {{ names("Name withheld") }} where the list belongs'
@@ -83,8 +87,22 @@ def letter(folder: pathlib.Path | None, facts: said.Facts) -> Page:
         blame = errors.Fault(level="fault", what=what, hint=hint, file=sources[0].shown)
         return Page(faults=[*faults, blame])
     before, _, after = whole.partition(kept.token_of(names.piece))
-    listing = signers.paragraphs(facts.signers, facts.fields, names.withheld or "")
-    return Page(faults=faults, before=before, names=listing, after=after)
+    words = names.withheld or ""
+    listing = signers.paragraphs(facts.signers or (), facts.fields, words)
+    return Page(faults=faults, before=before, names=listing, after=after, withheld=words)
+
+
+def cover(folder: pathlib.Path | None, facts: said.Facts, part: said.Part) -> Page:
+    """Render the first page of a letter's second or later part."""
+    files = shelf.Shelf(folder=folder)
+    checker = templates.Templates(files, facts.language)
+    known = templates.VARIABLES | templates.PART
+    faults = [*checker.faults("part.html", known), *said.faults(facts)]
+    if any(fault.level == "fault" for fault in faults):
+        return Page(faults=faults)
+    kept = vault.Vault()
+    text = checker.fill("part.html", said.values(facts) | said.of_part(facts, part), kept)
+    return Page(faults=faults, before=_with_head(kept.markup(text), files, facts))
 
 
 def check(files: shelf.Shelf) -> list[errors.Fault]:
@@ -96,9 +114,11 @@ def check(files: shelf.Shelf) -> list[errors.Fault]:
         return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
     checker = templates.Templates(files)
     faults = []
-    for name in _parts(files)[:-1]:
+    for name in (*_parts(files)[:-1], "part.html"):
         known = templates.VARIABLES | templates.FRAME | templates.FIGURES
-        if name == "signed.txt":
+        if name == "part.html":
+            known = templates.VARIABLES | templates.PART
+        elif name == "signed.txt":
             known = templates.VARIABLES | {"signed"}
         elif name == body == "letter.md":
             known = templates.VARIABLES | templates.FIGURES | {"signed"}

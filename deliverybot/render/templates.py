@@ -60,7 +60,7 @@ VARIABLES = frozenset(
     {
         "title", "ask", "url", "goal", "language", "voice", "sender", "target", "targets",
         "milestone", "signatures", "listed", "withheld", "as_of", "date", "public_url", "named",
-        "direction",
+        "direction", "volumes",
     }
 )  # fmt: skip
 #: What a letter may show besides; a mail or a post has no room for it.
@@ -71,6 +71,8 @@ CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "names": (("withheld",), ()),
     "places": (("caption", "rest"), ("by",)),
 }
+#: What the first page of a later part may print besides.
+PART = frozenset({"part", "parts", "numbers", "first_volume", "last_volume"})
 #: What pages of the theme's kind may print besides.
 FRAME = frozenset({"body", "signed", "names", "salutation", "subject"})
 

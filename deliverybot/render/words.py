@@ -31,6 +31,16 @@ def number(value: int, language: str) -> str:
     return babel.numbers.format_decimal(value, locale=locale(language))
 
 
+def group(language: str) -> str:
+    """Return what stands between thousands in the language."""
+    return number(1_000_000, language)[1]
+
+
+def span(first: int, last: int, language: str) -> str:
+    """Write two numbers as a range, with an en dash between."""
+    return f"{number(first, language)}\N{EN DASH}{number(last, language)}"
+
+
 def day(value: dt.date, language: str) -> str:
     """Write a date out: "22 November 2026"."""
     return babel.dates.format_date(value, format="long", locale=locale(language))

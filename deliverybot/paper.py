@@ -1,0 +1,170 @@
+"""Paper: a letter's page as a finished PDF, its names in it or bound behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import glob
+import pathlib
+import tempfile
+from collections.abc import Callable, Sequence
+
+from deliverybot import config, ledger, model, render, volumes
+from deliverybot.pdf import bindery, child, press, volume
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What making a PDF needs besides the page."""
+
+    book: ledger.Ledger
+    settings: config.Settings
+    clock: Callable[[], dt.datetime]
+    reporter: model.Reporter
+    #: Whether full volumes are kept for later letters; a preview keeps nothing.
+    seal: bool = True
+
+    @property
+    def limits(self) -> child.Limits:
+        """What one process may take."""
+        pdf = self.settings.pdf
+        return child.Limits(cpu=pdf.cpu, memory=pdf.memory_bytes, time=pdf.time)
+
+    @property
+    def room(self) -> int:
+        """Bytes of PDF that fit into a mail."""
+        return bindery.room(self.settings.mail.max_message_bytes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The list of a letter whose names are bound behind it."""
+
+    slug: str
+    lines: volumes.Lines
+    order: str
+    csv: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """A letter as a PDF file, and the same in parts where it is too large for a mail."""
+
+    pages: int
+    #: SHA-256 of the file, in hex, and its bytes.
+    sha256: str
+    size: int
+    parts: tuple[pathlib.Path, ...] = ()
+
+
+async def letter(
+    page: render.Page,
+    facts: render.Facts,
+    listing: Listing,
+    *,
+    folder: pathlib.Path,
+    out: pathlib.Path,
+    desk: Desk,
+) -> Printed:
+    """Make the PDF `out`, whole or not at all, with every signer on it.
+
+    Parts lie beside it, as ``NAME-1of2.pdf``.  Raises LetterError with what
+    must be mended.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".page-", dir=out.parent) as name:
+        work = pathlib.Path(name)
+        if not facts.volumes:
+            done = await _press(page, folder, out, desk, listed=facts.upto if page.names else 0)
+            return Printed(pages=done.pages, sha256=done.sha256, size=done.size)
+        front = work / "front.pdf"
+        await _press(page, folder, front, desk)
+        job = _job(page, facts, listing, desk)
+        files = await volumes.ready(desk.book, job, work, seal=desk.seal)
+        binder = _Binder(job, ",".join(("number", *facts.fields)) if listing.csv else "")
+        whole = await binder.bind(front, files, out)
+        parts: tuple[pathlib.Path, ...] = ()
+        if whole.size > desk.room:
+            shares = bindery.parts(files, whole, front.stat().st_size, desk.room)
+            parts = await _parts(facts, front, shares, out, folder=folder, desk=desk, binder=binder)
+        return Printed(pages=whole.pages, sha256=whole.sha256, size=whole.size, parts=parts)
+
+
+def parts_of(path: pathlib.Path) -> list[pathlib.Path]:
+    """Return the parts of a letter that lie beside it."""
+    return sorted(path.parent.glob(f"{glob.escape(path.stem)}-*of*.pdf"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Binder:
+    job: volumes.Job
+    csv_head: str
+
+    async def bind(
+        self, front: pathlib.Path, files: Sequence[pathlib.Path], out: pathlib.Path
+    ) -> bindery.Bound:
+        return await bindery.bind(
+            front, files, out, fonts=self.job.fonts, limits=self.job.limits, csv_head=self.csv_head
+        )
+
+
+async def _parts(
+    facts: render.Facts,
+    front: pathlib.Path,
+    shares: Sequence[Sequence[pathlib.Path]],
+    out: pathlib.Path,
+    *,
+    folder: pathlib.Path,
+    desk: Desk,
+    binder: _Binder,
+) -> tuple[pathlib.Path, ...]:
+    """Bind each share of the volumes behind the letter, or behind a cover that says which it is."""
+    made = []
+    for part, share in enumerate(shares, 1):
+        first, last = volume.read(share[0]), volume.read(share[-1])
+        told = render.Part(
+            part=part, parts=len(shares), volumes=(first.number, last.number),
+            signers=(first.first, last.last),
+        )  # fmt: skip
+        cover = front
+        if part > 1:
+            cover = front.with_name(f"cover-{part}.pdf")
+            page = render.cover(folder, facts, told)
+            render.require(page.faults)
+            await _press(page, folder, cover, desk)
+        path = out.with_name(f"{out.stem}-{part}of{len(shares)}.pdf")
+        await binder.bind(cover, share, path)
+        made.append(path)
+    return tuple(made)
+
+
+async def _press(
+    page: render.Page, folder: pathlib.Path, out: pathlib.Path, desk: Desk, *, listed: int = 0
+) -> press.Pressed:
+    """Press a page into a PDF file; raise LetterError where it must not be sent so."""
+    with tempfile.TemporaryDirectory(prefix=".page-", dir=out.parent) as work:
+        draft = pathlib.Path(work) / "letter.html"
+        page.write(draft)
+        done = await press.press(
+            draft, folder=folder, theme=render.THEME, out=out, limits=desk.limits, listed=listed
+        )
+    render.require(done.faults)
+    return done
+
+
+def _job(page: render.Page, facts: render.Facts, listing: Listing, desk: Desk) -> volumes.Job:
+    form = volume.Form(
+        title=facts.title,
+        language=facts.language,
+        paper=facts.paper,
+        size=desk.settings.pdf.volume,
+        withheld=page.withheld or "",
+        order=listing.order,
+        group=render.group(facts.language),
+        fields=facts.fields,
+        csv=listing.csv,
+    )
+    return volumes.Job(
+        slug=listing.slug, upto=facts.upto, form=form, lines=listing.lines, limits=desk.limits,
+        state=desk.settings.state, clock=desk.clock, reporter=desk.reporter,
+    )  # fmt: skip

@@ -1,0 +1,214 @@
+"""Child processes that do one job within limits, and die with their parent.
+
+The parent calls `run`; the child calls `confined` first of all.  A job is a
+line of JSON on standard input, perhaps with more lines behind it; the child
+answers with lines of JSON, the last of which is its report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import pathlib
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+from deliverybot import errors
+
+#: What a child may know of our environment: where fonts are, and no secret.
+_ENVIRONMENT = (
+    "HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "FONTCONFIG_FILE",
+    "FONTCONFIG_PATH",
+    "PATH",
+)
+_OUT_OF_MEMORY = (signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGBUS)
+#: How much of a child's last words is worth showing.
+_LAST_WORDS = 300
+#: Bytes handed to a child at a time, and of its longest line.
+_CHUNK, _LONGEST = 64_000, 10_000_000
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one job may cost; ``[pdf]`` in config.toml."""
+
+    #: Seconds of processor time.
+    cpu: int = 900
+    #: Bytes of address space.
+    memory: int = 4_000_000_000
+    #: Seconds on the wall clock.
+    time: int = 1800
+
+
+async def run(
+    module: str,
+    job: Mapping[str, object],
+    *,
+    what: str,
+    limits: Limits,
+    work: pathlib.Path,
+    more: Iterable[bytes] = (),
+    hear: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Let a child do a job; return its report.
+
+    Paths in the job may be `pathlib.Path`.  `what` names the work in errors;
+    `more` follows the job on the child's standard input; `hear` is called with
+    each line of JSON before the last.
+    Raises LetterError where a limit is hit or the child ends without a report.
+    """
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    environment["LC_ALL"] = "C.UTF-8"
+    environment["PYTHONPATH"] = str(pathlib.Path(__file__).parents[2])
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", module,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, env=environment, cwd=work, start_new_session=True,
+        limit=_LONGEST,
+    )  # fmt: skip
+    limited = {**job, "cpu": limits.cpu, "memory": limits.memory, "parent": os.getpid()}
+    try:
+        async with asyncio.timeout(limits.time):
+            report, words = await _talk(child, limited, more, hear)
+    except TimeoutError:
+        raise _limit(what, "time", f"{limits.time} seconds", "time") from None
+    finally:
+        await _end(child)
+    if child.returncode == -signal.SIGXCPU:
+        raise _limit(what, "processor time", f"{limits.cpu} seconds", "cpu")
+    if child.returncode or report is None:
+        raise _broken(what, child.returncode or 0, words, limits)
+    return report
+
+
+async def _talk(
+    child: asyncio.subprocess.Process,
+    job: Mapping[str, object],
+    more: Iterable[bytes],
+    hear: Callable[[dict[str, Any]], None],
+) -> tuple[dict[str, Any] | None, str]:
+    """Hand the job over and listen to the end; return the last line and the last words."""
+    pipes = (child.stdin, child.stdout, child.stderr)
+    entry, answers, complaints_ = cast("tuple[Any, Any, Any]", pipes)
+    feeding = asyncio.ensure_future(_feed(entry, job, more))
+    complaints = asyncio.ensure_future(complaints_.read())
+    last = None
+    try:
+        async for line in answers:
+            if last is not None:
+                hear(last)
+            last = json.loads(line)
+        await feeding
+        words: bytes = await complaints
+        await child.wait()
+    finally:
+        for task in (feeding, complaints):
+            task.cancel()
+        await asyncio.gather(feeding, complaints, return_exceptions=True)
+    return last, words.decode(errors="replace")
+
+
+async def _feed(
+    pipe: asyncio.StreamWriter, job: Mapping[str, object], more: Iterable[bytes]
+) -> None:
+    """Write what the child reads; one that has ended already says why by itself."""
+    with contextlib.suppress(ConnectionError):
+        pipe.write(json.dumps(job, default=_absolute).encode() + b"\n")
+        waiting = 0
+        for line in more:
+            pipe.write(line)
+            waiting += len(line)
+            if waiting > _CHUNK:
+                await pipe.drain()
+                waiting = 0
+        await pipe.drain()
+    pipe.close()
+
+
+def _absolute(path: pathlib.Path) -> str:
+    """Write a path of a job: the child works elsewhere."""
+    return str(path.absolute())
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Make sure that the child is gone, whatever happened; it is alone in its session."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+
+
+def _limit(what: str, kind: str, much: str, key: str) -> errors.LetterError:
+    fault = errors.Fault(
+        level="fault",
+        what=f"{what} took more than {much} of {kind}",
+        hint=f"raise {key} under [pdf] in config.toml, or make the letter simpler",
+    )
+    return errors.LetterError([fault])
+
+
+def _broken(what: str, code: int, words: str, limits: Limits) -> errors.LetterError:
+    """Explain a child that ended without a report."""
+    if "allocate" in words or "MemoryError" in words:
+        return _limit(what, "memory", f"{limits.memory:,} bytes", "memory")
+    if -code in _OUT_OF_MEMORY:
+        # C libraries end like this when they are given no memory; a crash looks the same.
+        fault = errors.Fault(
+            level="fault",
+            what=f"{what} ended by signal {-code}, as it does when it needs more"
+            f" than {limits.memory:,} bytes of memory",
+            hint="raise memory under [pdf] in config.toml, or make the letter simpler",
+        )
+        return errors.LetterError([fault])
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+    last = words.strip()[-_LAST_WORDS:]
+    fault = errors.Fault(
+        level="fault",
+        what=f"{what}: its process {how}: {last or 'it said nothing'}",
+        hint="if the machine is short of memory, free some or lower memory under [pdf]",
+    )
+    return errors.LetterError([fault])
+
+
+# --- in the child -------------------------------------------------------------------------------
+
+
+def confined() -> dict[str, Any]:
+    """Read the job, and limit this process as it says.
+
+    It dies with its parent, even by ``kill -9``, and leaves no core file.
+    """
+    job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != job["parent"]:
+        sys.exit(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (job["memory"], job["memory"]))
+    return job
+
+
+def tell(line: Mapping[str, object]) -> None:
+    """Write one line of JSON to the parent."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def used() -> dict[str, float]:
+    """Return what this process has cost: seconds of processor time, bytes of memory."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "seconds": round(spent.ru_utime + spent.ru_stime, 3),
+        "peak_memory": spent.ru_maxrss * 1024,
+    }

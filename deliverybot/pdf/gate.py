@@ -1,0 +1,117 @@
+"""The gate: every listed signer's number is on the finished pages, and every page can be read.
+
+Some engines lose a signer in some thousand without a word, so what was made is
+read again by another program than the one that wrote it, whatever the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pikepdf
+
+from deliverybot import errors
+from deliverybot.pdf import volume
+
+#: A signer's first line: blanks as wide as a digit, the number, the gap (`setter`, `plain`).
+_NUMBER = re.compile(rb"\x01*([0-9]+)\x02")
+#: All operators of content streams (ISO 32000-1, table 51).
+_OPERATORS = frozenset(
+    "b B b* B* BDC BMC BT BX c cm CS cs d d0 d1 Do DP EMC ET EX f F f* G g gs h i j J K k l m M MP "
+    "n q Q re RG rg ri s S SC sc SCN scn sh T* Tc Td TD Tf Tj TJ TL Tm Tr Ts Tw Tz v w W W* y "
+    "' \"".split()
+) | {"INLINE IMAGE"}
+#: A number at the start of a line of extracted text.
+_LISTED = re.compile(r"^\s*([0-9]+)(?=\s)", re.MULTILINE)
+
+
+def numbers(page: bytes) -> list[int]:
+    """Parse a page of a volume, not deflated, and return the numbers of its signers.
+
+    Raises LetterError where an operator cannot be read.
+    """
+    with pikepdf.new() as holder:
+        lines = [
+            bytes(operands[0])
+            for operands, operator in _parsed(pikepdf.Stream(holder, page))
+            if operator == "'"
+        ]
+        heads = map(_NUMBER.match, lines)
+        return [int(head[1]) for head in heads if head]
+
+
+def complete(found: Sequence[int], wanted: range, what: str) -> None:
+    """Raise LetterError unless each wanted number was found exactly once."""
+    if sorted(found) == list(wanted):
+        return
+    lost = sorted(set(wanted) - set(found))
+    told = f"number {lost[0]} and {len(lost) - 1} more are not" if lost else "some are twice"
+    raise _closed(f"{what} has {len(found)} of {len(wanted)} signers: {told} on its pages")
+
+
+def bound(path: pathlib.Path, volumes: Sequence[volume.Volume], files: int = 0) -> int:
+    """Read a finished PDF: the front's pages parse, the volumes' pages are those that were counted.
+
+    `files` is how many files it carries.  Returns its number of pages; raises
+    LetterError where anything differs.
+    """
+    with _opened(path) as pdf:
+        listed = [page for one in volumes for page in one.pages]
+        pages = pdf.pages
+        front = len(pages) - len(listed)
+        for at in range(front):
+            _parsed(pages[at].obj)
+        for at, page in enumerate(listed, front):
+            content = pages[at].obj.Contents.read_raw_bytes()
+            if hashlib.sha256(content).hexdigest() != page.sha256:
+                raise _closed(f"page {at + 1} is not the page that was typeset")
+        if front < 1 or len(pdf.attachments) != files:
+            raise _closed("the finished PDF has not the pages or the files that it was bound from")
+        return len(pages)
+
+
+def printed(path: pathlib.Path, count: int) -> None:
+    """Read the text of a PDF that is typeset as a whole: the numbers 1 to `count` are in its list.
+
+    Raises LetterError where one is missing.
+    """
+    import pypdfium2  # noqa: PLC0415 - only letters with a list in them need it
+
+    wanted = 1
+    with contextlib.closing(pypdfium2.PdfDocument(path)) as document:
+        for page in document:
+            with contextlib.closing(page.get_textpage()) as text:
+                for number in _LISTED.findall(text.get_text_range()):
+                    wanted += int(number) == wanted
+    if wanted <= count:
+        raise _closed(f"number {wanted} of {count} signers is not on its pages")
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Any:  # noqa: ANN401 - pikepdf's document
+    try:
+        with pikepdf.open(path) as pdf:
+            yield pdf
+    except pikepdf.PdfError as error:
+        raise _closed(f"the finished PDF cannot be read: {error}") from error
+
+
+def _parsed(page: Any) -> list[tuple[Any, str]]:  # noqa: ANN401 - a page or a stream of pikepdf
+    """Parse a page into operands and operators; a word that is no operator is refused."""
+    try:
+        parsed = [(one.operands, str(one.operator)) for one in pikepdf.parse_content_stream(page)]
+    except pikepdf.PdfError as error:
+        raise _closed(f"a page cannot be read: {error}") from error
+    if unknown := {operator for _, operator in parsed} - _OPERATORS:
+        raise _closed(f"a page has the unknown operator {min(unknown)!r}")
+    return parsed
+
+
+def _closed(what: str) -> errors.LetterError:
+    hint = "this is a fault in deliverybot, please report it; nothing was sent"
+    return errors.LetterError([errors.Fault(level="fault", what=what, hint=hint)])

@@ -1,0 +1,229 @@
+"""Signers set as lines, in three columns, on pages; one volume at a time.
+
+Widths are in thousandths of the type's size.  A signer's first line begins with
+the operator ``'`` (next line, then show) and a string that starts with the
+number, so that the numbers of a page can be counted; nothing else is drawn so.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+
+from deliverybot.pdf import fonts, operators, plain, shaping, volume
+
+#: Points: from line to line, the margins, between columns.
+LEADING = 8.6
+MARGIN, TOP, BOTTOM, GUTTER = 42.5, 64.0, 50.0, 14.0
+COLUMNS = 3
+#: Words with the blank behind them; letters of scripts without blanks each by itself.
+_ALONE = "\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_TOKENS = re.compile(f"[{_ALONE}]|[^\\s{_ALONE}]+ ?| ")
+_WORDS = re.compile(r"\S+ ?| ")
+_MOST_CODES = 250
+
+
+@dataclasses.dataclass(slots=True)
+class Used:
+    """One font resource, and the glyphs that it has drawn so far."""
+
+    name: bytes
+    #: As in `volume.Font`.
+    kind: str
+    face: fonts.Face
+    #: Glyph id to what it says and its width.
+    glyphs: dict[int, tuple[str, float]] = dataclasses.field(default_factory=dict)
+
+
+class Setter:
+    """Sets the signers of one volume."""
+
+    def __init__(
+        self, shaper: shaping.Shaper, letters: plain.Plain, form: volume.Form, number: int
+    ) -> None:
+        """Begin volume `number`, from 1, in its form."""
+        self._shaper = shaper
+        self._plain = letters
+        self._form = form
+        self._number = number
+        self._page_number = 0
+        width, self._height = volume.PAPERS[form.paper]
+        #: Points from one column to the next, and thousandths of a column and of the page.
+        self._step = (width - 2 * MARGIN + GUTTER) / COLUMNS
+        self._room = (self._step - GUTTER) / operators.TYPE * 1000
+        self._whole = (width - 2 * MARGIN) / operators.TYPE * 1000
+        self._lines = int((self._height - TOP - BOTTOM) / LEADING)
+        self._digits = len(str(number * form.size))
+        self._widths = letters.widths(shaper)
+        self._room -= self._digits * self._widths[ord("0")] + self._widths[plain.GAP]
+        self._empty = b"(" + b"\x01" * self._digits + b"\x02"
+        self._field = functools.cache(self._set_field)
+        self._word = functools.cache(self._set_runs)
+        self._levels: dict[tuple[fonts.Face, str], list[Used]] = {}
+        #: The font resources, in the order of their first use.
+        self.fonts = [Used(operators.PLAIN, "plain", shaper.case.main)]
+
+    # -- pages
+
+    def pages(self, signers: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, bytes]]:
+        """Yield (signers, content stream) of each page, filled column by column.
+
+        A signer is a number and what is shown, nothing for a name withheld.
+        """
+        columns: list[list[bytes]] = [[]]
+        numbers: list[int] = []
+        for number, fields in signers:
+            lines = self.line(number, fields or [self._form.withheld])
+            if len(columns[-1]) + len(lines) > self._lines:
+                if len(columns) == COLUMNS:
+                    yield len(numbers), self._page(columns, numbers)
+                    columns, numbers = [], []
+                columns.append([])
+            columns[-1] += lines
+            numbers.append(number)
+        if numbers:
+            yield len(numbers), self._page(columns, numbers)
+
+    def _page(self, columns: list[list[bytes]], numbers: list[int]) -> bytes:
+        self._page_number += 1
+        top = self._height - TOP
+        span = self._field(volume.span(min(numbers), max(numbers), self._form.group))
+        foot = self._field(f"{self._number}-{self._page_number}")
+        title = self._title(self._whole - operators.width(span) - 2000)
+        out = [b"BT /F0 %g Tf %g TL 0.4 g\n" % (operators.TYPE, LEADING)]
+        for pieces, y in ((span, top + 2 * LEADING), (foot, BOTTOM - 2.5 * LEADING)):
+            left = (self._whole - operators.width(pieces)) * operators.TYPE / 1000
+            out.append(_at(MARGIN + left, y) + operators.drawn(pieces) + b"\n")
+        out.append(_at(MARGIN, top + 2 * LEADING) + operators.drawn(title) + b" 0 g\n")
+        for at, lines in enumerate(columns):
+            out.append(_at(MARGIN + at * self._step, top) + b"\n".join(lines) + b"\n")
+        out.append(b"ET\n")
+        return b"".join(out)
+
+    def _title(self, room: float) -> list[operators.Piece]:
+        """Set the campaign's title, cut where it is too long for the page."""
+        text = self._form.title
+        while operators.width(pieces := self._field(text)) > room:
+            text = text[: -max(2, len(text) // 20)].rstrip() + "…"
+        return pieces
+
+    # -- lines
+
+    def line(self, number: int, fields: list[str]) -> list[bytes]:
+        """Set one signer; on more than one line where the column is too narrow."""
+        head = b"(" + str(number).encode().rjust(self._digits, b"\x01") + b"\x02"
+        data = self._plain.encode(", ".join(fields))
+        if data is None:
+            lines = self._shaped(fields)
+            return [head + b")'" + lines[0], *(self._empty + b")'" + line for line in lines[1:])]
+        if sum(map(self._widths.__getitem__, data)) <= self._room:
+            return [head + data + b")'"]
+        first, *more = self._broken_plain(data)
+        return [head + first + b")'", *(self._empty + line + b")'" for line in more)]
+
+    def _broken_plain(self, data: bytes) -> Iterator[bytes]:
+        """Break plain text between words, or inside one that is longer than a line."""
+        ends = list(itertools.accumulate(map(self._widths.__getitem__, data)))
+        start, left = 0, 0.0
+        while ends[-1] - left > self._room:
+            fits = bisect.bisect_right(ends, left + self._room)
+            blank = data.rfind(b" ", start + 1, fits + 1)
+            yield data[start : blank if blank > 0 else fits]
+            start = blank + 1 if blank > 0 else fits
+            left = ends[start - 1]
+        yield data[start:]
+
+    def _shaped(self, fields: list[str]) -> list[bytes]:
+        pieces = self._together(fields)
+        if operators.width(pieces) <= self._room:
+            return [operators.drawn(pieces)]
+        return [operators.drawn(self._together(parts)) for parts in self._broken(fields)]
+
+    def _together(self, fields: Iterable[str]) -> list[operators.Piece]:
+        """Set fields side by side, each keeping its direction to itself."""
+        pieces: list[operators.Piece] = []
+        for field in fields:
+            pieces += self._field(", ") if pieces else []
+            pieces += self._field(field)
+        return pieces
+
+    def _broken(self, fields: list[str]) -> Iterator[list[str]]:
+        """Break a signer into the parts of fields that stand on each line."""
+        line: list[str] = []
+        used = 0.0
+        for field in fields:
+            line.append("")
+            used += operators.width(self._field(", "))
+            for token in self._fitting(field):
+                width = operators.width(self._field(token.rstrip()))
+                if any(line) and used + width > self._room:
+                    yield line  # an empty part at its end leaves a comma there
+                    line, used = [""], 0.0
+                line[-1] += token
+                used += operators.width(self._field(token))
+        yield line
+
+    def _fitting(self, text: str) -> Iterator[str]:
+        """Yield the words of a text, those in pieces that are longer than a line."""
+        for token in _TOKENS.findall(text):
+            rest = token
+            while operators.width(self._field(rest)) > self._room and len(rest) > 1:
+                fits = 1
+                while operators.width(self._field(rest[: fits + 1])) <= self._room:
+                    fits += 1
+                yield rest[:fits]
+                rest = rest[fits:]
+            yield rest
+
+    # -- fields and runs
+
+    def _set_field(self, text: str) -> list[operators.Piece]:
+        data = self._plain.encode(text)
+        if data is not None:
+            width = sum(map(self._widths.__getitem__, data))
+            return [(operators.PLAIN, b"(%s)Tj" % data, width)]
+        way = shaping.one_way(text)
+        if way is None:
+            return self._set_runs(text)
+        words = [self._word(word) for word in _WORDS.findall(text)]
+        return [piece for word in (words[::-1] if way == "rtl" else words) for piece in word]
+
+    def _set_runs(self, text: str) -> list[operators.Piece]:
+        return [self._set_run(run) for run in self._shaper.runs(text)]
+
+    def _set_run(self, run: shaping.Run) -> operators.Piece:
+        emoji = run.face is self._shaper.case.emoji
+        font = self._font(run, "emoji" if emoji else "glyphs")
+        if emoji:
+            order = list(font.glyphs)
+            codes = [bytes([order.index(glyph.id) + 1]) for glyph in run.glyphs]
+        else:
+            codes = [glyph.id.to_bytes(2, "big") for glyph in run.glyphs]
+        drawn = operators.run(run.glyphs, codes)
+        return font.name, operators.said(run.actual, drawn) if run.actual else drawn, run.width
+
+    def _font(self, run: shaping.Run, kind: str) -> Used:
+        """Return a font resource in which each of these glyphs says just this text."""
+        levels = self._levels.setdefault((run.face, kind), [])
+        said = {glyph.id: (glyph.text, glyph.width) for glyph in run.glyphs}
+        for font in levels:
+            fits = kind != "emoji" or len(font.glyphs.keys() | said) <= _MOST_CODES
+            if fits and all(
+                font.glyphs.get(glyph, words) == words for glyph, words in said.items()
+            ):
+                break
+        else:
+            font = Used(b"F%d" % len(self.fonts), kind, run.face)
+            self.fonts.append(font)
+            levels.append(font)
+        font.glyphs |= said
+        return font
+
+
+def _at(x: float, y: float) -> bytes:
+    """Go to a place on the page, in points from its lower left corner."""
+    return b"1 0 0 1 %.2f %.2f Tm\n" % (x, y)
