@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib.resources
 import pathlib
 import shutil
@@ -17,8 +18,10 @@ from deliverybot import errors
 from deliverybot.cli import out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deliverybot import campaign as campaigns
-    from deliverybot import config
+    from deliverybot import config, ledger, model
 
 
 @click.command(short_help="Write a working folder to edit.")
@@ -99,7 +102,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += campaign.check(known, settings)
     for one in known:
         found += _campaign(one, settings)
-    found += _installation(call, settings)
+    found += _installation(call, settings) + _names(call, settings, known)
     if not offline:
         found += asyncio.run(_outside(settings))
     return found
@@ -133,6 +136,36 @@ def _installation(call: out.Call, settings: config.Settings) -> list[errors.Faul
     except errors.LedgerError as error:
         found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
     return found
+
+
+def _names(
+    call: out.Call, settings: config.Settings, known: list[campaigns.Campaign]
+) -> list[errors.Fault]:
+    """Look whether the fonts here can draw every name that is to be listed."""
+    from deliverybot import volumes
+
+    found = []
+    with contextlib.suppress(errors.LedgerError), contextlib.closing(call.book(settings)) as book:
+        for one in known:
+            lines = functools.partial(_lines, book, one)
+            upto = book.signatures.standing(one.slug).last_number
+            if upto and one.delivery.signers == "attach":
+                missing = volumes.preflight(
+                    book, one.slug, language=one.language, lines=lines, upto=upto
+                )
+                found += missing or [_drawn(one, upto)]
+    return found
+
+
+def _lines(
+    book: ledger.Ledger, one: campaigns.Campaign, first: int, last: int
+) -> Iterator[model.ListedSigner]:
+    return book.signatures.lines(one.slug, last, first=first, fields=one.signers.fields)
+
+
+def _drawn(one: campaigns.Campaign, upto: int) -> errors.Fault:
+    what = f"the fonts here can draw the names of {out.plural(upto, 'signer')}"
+    return errors.Fault(level="ok", what=what, file=str(one.file))
 
 
 async def _outside(settings: config.Settings) -> list[errors.Fault]:

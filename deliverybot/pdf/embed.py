@@ -176,17 +176,20 @@ class _Pictures:
     def font(self, glyphs: dict[int, tuple[str, float]]) -> int:
         """Write the font of one volume, a byte a glyph in the order of first use."""
         drawn = {glyph: self._picture(glyph, width) for glyph, (_, width) in glyphs.items()}
-        names = b"".join(b"/g%d" % glyph for glyph in glyphs)
-        procedures = b"".join(b"/g%d %d 0 R" % (glyph, drawn[glyph][0]) for glyph in glyphs)
+        names = {glyph: b"g%d" % glyph if glyph >= 0 else b"u%x" % -glyph for glyph in glyphs}
+        procedures = b"".join(b"/%s %d 0 R" % (names[g], drawn[g][0]) for g in glyphs)
         pictures = b"".join(b"/g%d %d 0 R" % (g, drawn[g][1]) for g in glyphs if drawn[g][1])
         widths = b" ".join(_number(width) for _, width in glyphs.values())
         said = {byte: words for byte, (words, _) in enumerate(glyphs.values(), 1)}
+        last = len(glyphs) + 1
+        # Readers guess the size of a Type 3 font's letters from its m.
         return self._out.put(
             b"<</Type/Font/Subtype/Type3/FontBBox[0 -300 1300 1000]/FontMatrix[.001 0 0 .001 0 0]"
-            b"/CharProcs<<%s>>/Encoding<</Type/Encoding/Differences[1%s]>>/FirstChar 1/LastChar %d"
-            b"/Widths[%s]/Resources<</XObject<<%s>>>>/ToUnicode %d 0 R>>"
+            b"/CharProcs<<%s/m %d 0 R>>/Encoding<</Type/Encoding/Differences[1%s/m]>>/FirstChar 1"
+            b"/LastChar %d/Widths[%s 600]/Resources<</XObject<<%s>>>>/ToUnicode %d 0 R>>"
             % (
-                procedures, names, len(glyphs), widths, pictures,
+                procedures, self._out.stream(b"600 0 d0"),
+                b"".join(b"/" + name for name in names.values()), last, widths, pictures,
                 self._out.stream(_to_unicode(said, 1)),
             )
         )  # fmt: skip
@@ -194,7 +197,7 @@ class _Pictures:
     def _picture(self, glyph: int, width: float) -> tuple[int, int]:
         """Write a glyph's procedure and its picture, or nothing where the font has none."""
         if glyph not in self._drawn:
-            blob = hb.ot_color_glyph_get_png(self._font, glyph)
+            blob = hb.ot_color_glyph_get_png(self._font, glyph) if glyph >= 0 else None
             content = b"%s 0 d0" % _number(width)
             image = 0
             if blob and len(blob.data):

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import pathlib
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,8 +105,11 @@ def _opened(path: pathlib.Path) -> Any:  # noqa: ANN401 - pikepdf's document
 def _parsed(page: Any) -> list[tuple[Any, str]]:  # noqa: ANN401 - a page or a stream of pikepdf
     """Parse a page into operands and operators; a word that is no operator is refused."""
     try:
-        parsed = [(one.operands, str(one.operator)) for one in pikepdf.parse_content_stream(page)]
-    except pikepdf.PdfError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an end in the middle of a string is only a warning
+            found = pikepdf.parse_content_stream(page)
+        parsed = [(one.operands, str(one.operator)) for one in found]
+    except (pikepdf.PdfError, UserWarning) as error:
         raise _closed(f"a page cannot be read: {error}") from error
     if unknown := {operator for _, operator in parsed} - _OPERATORS:
         raise _closed(f"a page has the unknown operator {min(unknown)!r}")

@@ -20,6 +20,8 @@ from deliverybot.pdf import fonts, operators, plain, shaping, volume
 LEADING = 8.6
 MARGIN, TOP, BOTTOM, GUTTER = 42.5, 64.0, 50.0, 14.0
 COLUMNS = 3
+#: Lines of one signer; 255 wide letters need a dozen, and only a joke needs more than this.
+MOST_LINES = 40
 #: Words with the blank behind them; letters of scripts without blanks each by itself.
 _ALONE = "\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKENS = re.compile(f"[{_ALONE}]|[^\\s{_ALONE}]+ ?| ")
@@ -78,6 +80,8 @@ class Setter:
         numbers: list[int] = []
         for number, fields in signers:
             lines = self.line(number, fields or [self._form.withheld])
+            if len(lines) > MOST_LINES:
+                lines[MOST_LINES - 1 :] = [self._empty + b")'" + operators.drawn(self._field("…"))]
             if len(columns[-1]) + len(lines) > self._lines:
                 if len(columns) == COLUMNS:
                     yield len(numbers), self._page(columns, numbers)
@@ -193,7 +197,11 @@ class Setter:
         return [piece for word in (words[::-1] if way == "rtl" else words) for piece in word]
 
     def _set_runs(self, text: str) -> list[operators.Piece]:
-        return [self._set_run(run) for run in self._shaper.runs(text)]
+        return [
+            self._set_run(part)
+            for run in self._shaper.runs(text)
+            for part in ([run] if run.actual else _agreeing(run))
+        ]
 
     def _set_run(self, run: shaping.Run) -> operators.Piece:
         emoji = run.face is self._shaper.case.emoji
@@ -222,6 +230,17 @@ class Setter:
             levels.append(font)
         font.glyphs |= said
         return font
+
+
+def _agreeing(run: shaping.Run) -> Iterator[shaping.Run]:
+    """Part a run where a glyph says another text than it did before."""
+    said: dict[int, str] = {}
+    start = 0
+    for at, glyph in enumerate(run.glyphs):
+        if said.setdefault(glyph.id, glyph.text) != glyph.text:
+            yield shaping.Run.of(run.face, run.glyphs[start:at])
+            said, start = {glyph.id: glyph.text}, at
+    yield shaping.Run.of(run.face, run.glyphs[start:])
 
 
 def _at(x: float, y: float) -> bytes:

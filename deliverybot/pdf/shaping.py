@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import uharfbuzz as hb
@@ -46,6 +46,11 @@ class Run:
     width: float
     #: The text, where the glyphs do not say it one by one; empty where they do.
     actual: str = ""
+
+    @classmethod
+    def of(cls, face: fonts.Face, glyphs: Sequence[Glyph], actual: str = "") -> Run:
+        """Add up the width."""
+        return cls(face, tuple(glyphs), sum(glyph.advance for glyph in glyphs), actual)
 
 
 class Shaper:
@@ -101,9 +106,38 @@ class Shaper:
                     place.x_offset * scale, place.y_offset * scale,
                 )
             )  # fmt: skip
-        told = "".join(said)
-        actual = "" if rtl or told == text else text
-        return Run(face, tuple(glyphs), sum(glyph.advance for glyph in glyphs), actual)
+        if rtl:
+            blank = font.get_nominal_glyph(0x20) or 0
+            wide = font.get_glyph_h_advance(blank) * scale
+            glyphs = [part for glyph in glyphs for part in _apart(glyph, blank, wide)]
+        elif face is self.case.emoji:
+            glyphs = [part for glyph in glyphs for part in _in_letters(glyph)]
+        # A mark in its own place is read as a line of its own, a silent glyph as anything.
+        odd = any(not g.text or not g.width or g.up or g.right for g in glyphs)
+        is_said = face is self.case.emoji or ("".join(said) == text and not odd)
+        actual = "" if rtl or is_said else text
+        return Run.of(face, glyphs, actual)
+
+
+def _apart(glyph: Glyph, blank: int, wide: float) -> Iterator[Glyph]:
+    """Part a ligature that is read from right to left: blanks of no advance say its later letters.
+
+    Readers turn such text around letter by letter, and a glyph's letters with it.
+    """
+    for letter in reversed(glyph.text[1:]):
+        yield Glyph(blank, letter, wide, 0.0, 0.0, 0.0)
+    yield dataclasses.replace(glyph, text=glyph.text[:1])
+
+
+def _in_letters(glyph: Glyph) -> Iterator[Glyph]:
+    """Let an emoji say its first letter, and glyphs that draw nothing the others.
+
+    Readers of Type 3 fonts know one letter a glyph.  Such a glyph has no id in
+    the font; it is the letter's code point, negative.
+    """
+    yield dataclasses.replace(glyph, text=glyph.text[:1])
+    for letter in glyph.text[1:]:
+        yield Glyph(-ord(letter), letter, 0.0, 0.0, 0.0, 0.0)
 
 
 def _said(text: str, glyphs: list[tuple[int, int]], font: Any, *, rtl: bool) -> list[str]:  # noqa: ANN401 - uharfbuzz has no types

@@ -160,7 +160,7 @@ def write(
     folder: pathlib.Path, head: dict[str, Any], streams: list[bytes], table: bytes
 ) -> tuple[pathlib.Path, str]:
     """Write a volume whole, named by its number and its content; return its path and SHA-256."""
-    packed = zlib.compress(json.dumps(head, ensure_ascii=False, sort_keys=True).encode())
+    packed = zlib.compress(json.dumps(head, ensure_ascii=False).encode())
     parts = [_MAGIC, b"%d\n" % len(packed), packed, *streams, table]
     total = hashlib.sha256()
     for part in parts:
