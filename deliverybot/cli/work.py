@@ -73,6 +73,7 @@ def _log(*, verbose: bool, once: bool) -> None:
     # It warns at each look for work while a long letter is in hand, as it should be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("deliverybot").setLevel(level)
+    logging.getLogger(progress.log.name).setLevel(logging.INFO)
 
 
 class _Voice(logging.Handler):
@@ -118,6 +119,7 @@ def preview(
     from deliverybot import paper
     from deliverybot import preview as desk
 
+    _log(verbose=False, once=True)
     settings = call.settings()
     one = out.one_of(campaign, call.campaigns(settings))
     target = next((t for t in one.targets if target_id in {None, t.id}), None)
@@ -132,16 +134,20 @@ def preview(
         case = desk.case(filled, one, target, settings=settings, at=at, now=out.now())
         if form == "pdf":
             file = pathlib.Path(output or f"{campaign}.pdf")
-            reporter.rendering(campaign, target.id)
             hands = paper.Desk(
                 book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
             )
+            reporter.rendering(campaign, target.id)
             printed = asyncio.run(desk.pdf(case, file, hands))
-            out.talk(f"written: {file} ({out.plural(printed.pages, 'page')})")
-            for part in printed.parts:
-                out.talk(f"written: {part}")
-            return
-        _emit(desk.text(filled, case, settings, form), output)
+        else:
+            text = desk.text(filled, case, settings, form)
+    # Said when the bars are gone: they would wipe it away.
+    if form == "pdf":
+        out.talk(f"written: {file} ({out.plural(printed.pages, 'page')})")
+        for part in printed.parts:
+            out.talk(f"written: {part}")
+    else:
+        _emit(text, output)
 
 
 def _emit(text: str, output: str | None) -> None:
