@@ -11,6 +11,7 @@ import bisect
 import dataclasses
 import functools
 import pathlib
+import re
 import subprocess
 
 from fontTools import unicodedata
@@ -24,10 +25,14 @@ _HAN = {"ja": "JP", "ko": "KR", "zh-tw": "TC", "zh-hant": "TC", "zh-hk": "HK"}
 _LISTING = "%{file}\t%{index}\t%{family[0]}\t%{fontversion}\t%{fontformat}\t%{charset}\n"
 #: Regular upright faces of one design; fontconfig's weight 80 is CSS's 400.
 _WANTED = ":weight=80:slant=0:width=100:variable=False"
-#: The selector of the emoji form, and the key around a digit.
-_MAKES_EMOJI = frozenset("\ufe0f\u20e3")
-#: They print nothing themselves and belong to the letter before.
-_JOINERS = frozenset("\u200c\u200d\ufe0e\ufe0f")
+#: What is an emoji only by the sign behind it: a key around a digit, the selector of the form.
+_EMOJI_BY_SIGN = re.compile("[#*0-9]\ufe0f?\u20e3|[^#*0-9]\ufe0f")
+#: Joiners and variation selectors: they print nothing and belong to the letter before.
+_JOINERS = frozenset("\u200c\u200d").union(
+    *(map(chr, codes) for codes in (
+        range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0)
+    ))
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +94,13 @@ class Typecase:
         """Return the face of each character of a word; marks and joiners stay with their base."""
         region = _region(word)
         found: list[Face | None] = []
-        for at, char in enumerate(word):
-            before, emoji = found[-1] if found else None, self.emoji
-            if at and emoji and char in _MAKES_EMOJI and emoji.covers(ord(word[at - 1])):
-                # What was a plain sign is an emoji by what follows it.
-                found[-1] = before = emoji
-            if before and (char in _JOINERS or (before is not emoji and _stays(char, before))):
-                found.append(before)
-            else:
-                found.append(self.face(char, region))
+        for char in word:
+            before = found[-1] if found else None
+            stays = char in _JOINERS or (before is not self.emoji and _stays(char, before))
+            found.append(before if before and stays else self.face(char, region))
+        for sign in _EMOJI_BY_SIGN.finditer(word) if self.emoji else ():
+            if self.emoji and self.emoji.covers(ord(sign[0][0])):
+                found[sign.start() : sign.end()] = [self.emoji] * len(sign[0])
         return found
 
     def missing(self, text: str) -> set[str]:
@@ -170,9 +173,9 @@ def _is_emoji(face: Face) -> bool:
     return face.family == "Noto Color Emoji"
 
 
-def _stays(char: str, face: Face) -> bool:
+def _stays(char: str, face: Face | None) -> bool:
     """Tell whether a mark, a blank or a stop is better drawn by the face before it."""
-    return unicodedata.category(char)[0] in "MZP" and face.covers(ord(char))
+    return face is not None and unicodedata.category(char)[0] in "MZP" and face.covers(ord(char))
 
 
 def _region(word: str) -> str:
