@@ -33,6 +33,7 @@ from deliverybot import (
     posts,
     signatures,
     sources,
+    volumes,
 )
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import records
@@ -83,6 +84,7 @@ class Works:
         """Clear up after those who were killed."""
         if self.book.single_process:
             letters.sweep(self.settings.state)
+            volumes.sweep(self.book, self.settings.state)
         await self.recover()
 
     async def recover(self) -> None:

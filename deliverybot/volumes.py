@@ -93,6 +93,18 @@ async def ready(
     return found
 
 
+def sweep(book: ledger.Ledger, state: pathlib.Path) -> None:
+    """Remove volumes that hold no more, or were never sealed: they may name who asked not to be.
+
+    Only for a process that knows itself alone on this ledger.
+    """
+    for folder in (state / FOLDER).glob("*/"):
+        kept = {state / one.path for one in book.volumes.sealed(folder.name)}
+        for file in folder.glob("*.volume"):
+            if file not in kept:
+                file.unlink(missing_ok=True)
+
+
 def _sealed(book: ledger.Ledger, job: Job) -> dict[int, pathlib.Path]:
     """Return the sealed volumes of this form whose files are as they were sealed."""
     form = job.form.fingerprint()
