@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup docs lock lock-upgrade benchmark clean
+.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes clean
 
 PYTHON_RUN := .venv/bin/python -P
 
@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME
 export PYTHONSAFEPATH := 1
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb what; do printf '  make %-17s %s\n' "$$verb" "$$what"; done
 
 demo: ## a petition from its first signature to a delivered letter, on this machine alone
 	@sh .ci/setup demo
@@ -44,6 +44,10 @@ docs: ## write docs/settings.md and docs/commands.md from the code
 benchmark: ## how fast, how big
 	@sh .ci/setup demo
 	@$(PYTHON_RUN) benchmarks/chain.py $(ARGS)
+
+benchmark-volumes: ## long lists of names, against other engines (an hour; ARGS="--names 5000")
+	@sh .ci/setup bench
+	@$(PYTHON_RUN) benchmarks/volumes.py $(ARGS)
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -214,6 +214,8 @@ def test_locks_agree_and_hold_all_that_we_ask_for() -> None:
     asked = {re.split(r"[^A-Za-z0-9-]", wanted)[0] for wanted in project["dependencies"]}
     assert asked <= locked["run"].keys()
     assert locked["run"].items() <= locked["demo"].items() <= locked["dev"].items()
+    for package in locked["bench"].keys() & locked["dev"].keys():  # it is installed on top
+        assert locked["bench"][package] == locked["dev"][package]
 
 
 @pytest.mark.parametrize(
