@@ -18,11 +18,11 @@ from typing import Any
 from deliverybot import errors, screen
 from deliverybot.pdf import (
     binder,
-    child,
     files,
     fonts,
     gate,
     glyphs,
+    inside,
     plain,
     setter,
     shaping,
@@ -35,14 +35,14 @@ Signer = tuple[int, list[str], str]
 
 def main() -> int:
     """Read the job, limit this process, work, report."""
-    job = child.confined()
+    job = inside.confined()
     try:
         report = TASKS[job["task"]](job)
     except errors.LetterError as error:
         report = {"faults": [dataclasses.asdict(fault) for fault in error.faults]}
     except OSError as error:
         report = {"error": f"{error.strerror}: {error.filename or job['folder']}"}
-    child.tell(report | child.used())
+    inside.tell(report | inside.used())
     return 0
 
 
@@ -52,7 +52,7 @@ def typeset(job: dict[str, Any]) -> dict[str, Any]:
     desk = _Desk(form, pathlib.Path(job["folder"]), pathlib.Path(job["fonts"]))
     rows = _signers(job["csv"])
     while signers := list(itertools.islice(rows, form.size)):
-        child.tell(desk.volume(signers))
+        inside.tell(desk.volume(signers))
     return {}
 
 
@@ -143,13 +143,12 @@ def _table(signers: list[Signer]) -> tuple[bytes, int, int]:
 def bind(job: dict[str, Any]) -> dict[str, Any]:
     """Bind volumes behind a front, and read the whole again."""
     out = pathlib.Path(job["out"])
-    volumes = [volume.read(pathlib.Path(path)) for path in job["volumes"]]
     binding = binder.Binding(
-        front=pathlib.Path(job["front"]), volumes=volumes, fonts=pathlib.Path(job["fonts"]),
-        csv=job["csv"],
+        front=pathlib.Path(job["front"]), volumes=list(map(pathlib.Path, job["volumes"])),
+        fonts=pathlib.Path(job["fonts"]), csv=job["csv"],
     )  # fmt: skip
     with files.whole(out) as file:
-        binder.bind(binding, file)
+        volumes = binder.bind(binding, file)
         file.flush()
         pages = gate.bound(pathlib.Path(file.name), volumes, files=bool(job["csv"]))
     return {"pages": pages, "sha256": files.sha256(out), "size": out.stat().st_size}

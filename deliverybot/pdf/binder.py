@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from deliverybot.pdf import embed, volume, writer
@@ -25,39 +25,40 @@ class Binding:
 
     #: A finished PDF.
     front: pathlib.Path
-    volumes: Sequence[volume.Volume]
+    volumes: Sequence[pathlib.Path]
     #: Folder of font files by their hash.
     fonts: pathlib.Path
     #: First line of signers.csv; empty where it is not attached.
     csv: str = ""
 
 
-def bind(binding: Binding, file: BinaryIO, tell: Callable[[int], None] = lambda _: None) -> None:
-    """Write the PDF into an empty file; `tell` hears how many volumes are in it."""
+def bind(binding: Binding, file: BinaryIO) -> list[volume.Volume]:
+    """Write the PDF into an empty file; return the heads of its volumes, without their glyphs.
+
+    Raises LetterError where a volume is damaged.
+    """
     out = writer.Writer(binding.front, file)
     library = embed.Library(out, binding.fonts)
-    for one in binding.volumes:
-        library.add(one)
+    # One head at a time: its glyphs are most of what it takes.
+    volumes = [library.add(volume.read(path)) for path in binding.volumes]
     library.write()
     root = out.front.Root
     pages = root.Pages
-    nodes = []
-    for done, one in enumerate(binding.volumes, 1):
-        nodes.append(_volume(out, one, library, pages.objgen[0]))
-        tell(done)
+    nodes = [_volume(out, one, library, pages.objgen[0]) for one in volumes]
     kids = pages.Kids.unparse().removesuffix(b"]") + b"".join(b" %d 0 R" % n for n, _ in nodes)
     front = int(pages.Count)
-    count = front + sum(len(one.pages) for one in binding.volumes)
+    count = front + sum(len(one.pages) for one in volumes)
     out.change(pages, {"/Kids": kids + b" ]", "/Count": b"%d" % count})
     entries = {
-        "/Outlines": _bookmarks(out, binding.volumes, [first for _, first in nodes]),
-        "/PageLabels": _labels(front, binding.volumes),
+        "/Outlines": _bookmarks(out, volumes, [first for _, first in nodes]),
+        "/PageLabels": _labels(front, volumes),
         "/PageMode": b"/UseOutlines",
     }
     if binding.csv:
-        entries["/Names"] = _attached(out, binding)
+        entries["/Names"] = _attached(out, volumes, binding.csv)
     out.change(root, entries)
     out.finish()
+    return volumes
 
 
 def _volume(
@@ -122,13 +123,13 @@ def _labels(front: int, volumes: Sequence[volume.Volume]) -> bytes:
     return b"<</Nums[%s]>>" % b"".join(labels)
 
 
-def _attached(out: writer.Writer, binding: Binding) -> bytes:
+def _attached(out: writer.Writer, volumes: Sequence[volume.Volume], first: str) -> bytes:
     """Attach signers.csv: the volumes' parts behind one another, as one deflated stream."""
-    head = binding.csv.encode()
+    head = first.encode()
     packer = zlib.compressobj(wbits=-15)
     parts = [packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)]
     total, check = len(head), zlib.adler32(head)
-    for one in binding.volumes:
+    for one in volumes:
         parts.append(one.table())
         total += one.csv[1]
         check = _adler_of_both(check, one.csv[2], one.csv[1])

@@ -1,20 +1,18 @@
 """Child processes that do one job within limits, and die with their parent.
 
-The parent calls `run`; the child calls `confined` first of all.  A job is a
-line of JSON on standard input, perhaps with more lines behind it; the child
-answers with lines of JSON, the last of which is its report.
+The parent calls `run`; the child calls `inside.confined` first of all.  A job
+is a line of JSON on standard input, perhaps with more lines behind it; the
+child answers with lines of JSON, the last of which is its report.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import dataclasses
 import json
 import os
 import pathlib
-import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +34,6 @@ _OUT_OF_MEMORY = (signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGBUS)
 _LAST_WORDS = 300
 #: Bytes handed to a child at a time, and of its longest line.
 _CHUNK, _LONGEST = 64_000, 10_000_000
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,36 +176,3 @@ def _broken(what: str, code: int, words: str, limits: Limits) -> errors.LetterEr
         hint="if the machine is short of memory, free some or lower memory under [pdf]",
     )
     return errors.LetterError([fault])
-
-
-# --- in the child -------------------------------------------------------------------------------
-
-
-def confined() -> dict[str, Any]:
-    """Read the job, and limit this process as it says.
-
-    It dies with its parent, even by ``kill -9``, and leaves no core file.
-    """
-    job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != job["parent"]:
-        sys.exit(1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 5))
-    resource.setrlimit(resource.RLIMIT_AS, (job["memory"], job["memory"]))
-    return job
-
-
-def tell(line: Mapping[str, object]) -> None:
-    """Write one line of JSON to the parent."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
-def used() -> dict[str, float]:
-    """Return what this process has cost: seconds of processor time, bytes of memory."""
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "seconds": round(spent.ru_utime + spent.ru_stime, 3),
-        "peak_memory": spent.ru_maxrss * 1024,
-    }

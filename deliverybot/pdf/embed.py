@@ -14,7 +14,6 @@ from typing import Any
 import uharfbuzz as hb
 from fontTools import ttLib
 from fontTools.ttLib.tables import _c_m_a_p
-from PIL import Image
 
 from deliverybot.pdf import plain, volume, writer
 
@@ -46,8 +45,8 @@ class Library:
         #: (volume, resource name) to the font's object.
         self.objects: dict[tuple[int, str], int] = {}
 
-    def add(self, one: volume.Volume) -> None:
-        """Note the fonts of one volume."""
+    def add(self, one: volume.Volume) -> volume.Volume:
+        """Note the fonts of one volume; return it without its glyphs, which are noted here."""
         for font in one.fonts:
             face, user = (font.file, font.index), (one.number, font.name)
             if font.kind == "emoji":
@@ -57,16 +56,19 @@ class Library:
                 self._groups.setdefault(face, [])
             else:
                 self._join(self._groups.setdefault(face, []), font, user)
+        light = (dataclasses.replace(font, glyphs={}) for font in one.fonts)
+        return dataclasses.replace(one, fonts=tuple(light))
 
     def _join(self, groups: list[_Group], font: volume.Font, user: tuple[int, str]) -> None:
         """Put a volume's glyphs where they say what they say there; else into a new group."""
         for group in groups:
-            if all(group.glyphs.get(g, said) == said for g, said in font.glyphs.items()):
+            both = group.glyphs | font.glyphs
+            if both == font.glyphs | group.glyphs:  # neither overrides the other
                 break
         else:
-            group = _Group({}, set())
+            group, both = _Group({}, set()), font.glyphs
             groups.append(group)
-        group.glyphs |= font.glyphs
+        group.glyphs = both
         group.volumes.add(user)
 
     def write(self) -> None:
@@ -210,6 +212,8 @@ class _Pictures:
         return self._drawn[glyph]
 
     def _image(self, png: bytes) -> int:
+        from PIL import Image  # noqa: PLC0415 - only emoji need it
+
         with Image.open(io.BytesIO(png)) as opened:
             size = (round(opened.width * _EMOJI_HEIGHT / opened.height), _EMOJI_HEIGHT)
             picture = opened.convert("RGBA").resize(size, Image.Resampling.LANCZOS)

@@ -63,17 +63,17 @@ def bound(path: pathlib.Path, volumes: Sequence[volume.Volume], files: int = 0) 
     """
     with _opened(path) as pdf:
         listed = [page for one in volumes for page in one.pages]
-        pages = pdf.pages
-        front = len(pages) - len(listed)
-        for at in range(front):
-            _parsed(pages[at].obj)
-        for at, page in enumerate(listed, front):
-            content = pages[at].obj.Contents.read_raw_bytes()
-            if hashlib.sha256(content).hexdigest() != page.sha256:
-                raise _closed(f"page {at + 1} is not the page that was typeset")
+        front = len(pdf.pages) - len(listed)
         if front < 1 or len(pdf.attachments) != files:
             raise _closed("the finished PDF has not the pages or the files that it was bound from")
-        return len(pages)
+        for at, page in enumerate(pdf.pages):
+            if at < front:
+                _parsed(page.obj)
+                continue
+            content = page.obj.Contents.read_raw_bytes()
+            if hashlib.sha256(content).hexdigest() != listed[at - front].sha256:
+                raise _closed(f"page {at + 1} is not the page that was typeset")
+        return len(pdf.pages)
 
 
 def printed(path: pathlib.Path, count: int) -> None:

@@ -17,7 +17,7 @@ import urllib.parse
 from typing import Any
 
 from deliverybot import errors
-from deliverybot.pdf import child, files, gate, glyphs
+from deliverybot.pdf import files, gate, glyphs, inside
 
 #: What a letter's page may fetch from: the folder behind each of these names.
 _LETTER, _THEME = "letter.invalid", "theme.invalid"
@@ -33,8 +33,8 @@ _MOST_FAULTS = 100
 
 def main() -> int:
     """Read the job, limit this process, render, report."""
-    job = child.confined()
-    child.tell(_report(job))
+    job = inside.confined()
+    inside.tell(_report(job))
     return 0
 
 
@@ -57,7 +57,7 @@ def _report(job: dict[str, Any]) -> dict[str, Any]:
     report: dict[str, Any] = {"faults": [dataclasses.asdict(fault) for fault in faults]}
     if pages:
         report |= {"sha256": files.sha256(out), "size": out.stat().st_size, "pages": pages}
-        report |= child.used()
+        report |= inside.used()
     return report
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import uharfbuzz as hb
-from bidi import algorithm as bidi
 
 from deliverybot.pdf import fonts
 
@@ -175,6 +174,8 @@ def _directed(text: str) -> list[tuple[str, bool]]:
     """Part a text into pieces of one direction, in the order in which they are drawn."""
     if way := one_way(text):
         return [(text, way == "rtl")]
+    from bidi import algorithm as bidi  # noqa: PLC0415 - few names run both ways
+
     storage: dict[str, Any] = bidi.get_empty_storage()
     storage["base_level"] = bidi.get_base_level(text)
     storage["base_dir"] = ("L", "R")[storage["base_level"]]
