@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -330,6 +331,200 @@ def shelf(
             return books[database], f"c{next(numbers)}"
 
         yield give
+
+
+# --- the list from a number on, and its sealed volumes --------------------------------------------
+
+
+def test_the_list_is_given_out_from_a_number_on(
+    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deliverybot.ledger.signatures.PAGE", 4)
+    build.take(book, build.signers(11))
+    build.take(book, build.signers(20), "other")
+    for first in (1, 2, 4, 5, 6, 11, 12):
+        for upto in (3, 4, 5, 10, 11, 99):
+            lines = list(book.signatures.lines("faces", upto, first=first))
+            assert [line.number for line in lines] == list(range(first, min(upto, 11) + 1))
+            assert [line.name for line in lines] == [f"Person {line.number}" for line in lines]
+
+
+def test_who_may_be_named_is_counted_up_to_a_number(book: ledger.Ledger) -> None:
+    build.take(
+        book, [*build.signers(6), build.signer(7, to_target=False), build.signer(8, name="")]
+    )
+    build.take(book, build.signers(9), "other")
+    build.withdraw(book, "faces", 2)
+    book.signatures.set_state("faces", 4, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    counts = [book.signatures.listed("faces", upto) for upto in range(10)]
+    assert counts == [0, 1, 1, 2, 2, 3, 4, 4, 4, 4]
+    assert book.signatures.standing("faces").listed == 4
+    assert book.signatures.listed("nobody", 5) == 0
+
+
+def sealing(number: int, size: int = 10, **more: object) -> dict[str, Any]:
+    """The columns of a volume that is on disk."""
+    known = {
+        "number": number, "first": (number - 1) * size + 1, "last": number * size,
+        "form": "f" * 64, "path": f"volumes/faces/{number:05}-a.volume",
+        "sha256": f"{number:x}" * 64, "pages": 1,
+    }  # fmt: skip
+    return known | more
+
+
+def seal(book: ledger.Ledger, number: int, slug: str = "faces", **more: object) -> str | None:
+    """Seal a volume whose signers were read just now."""
+    revision = book.signatures.standing(slug).list_revision
+    return book.volumes.seal(slug, sealing(number, **more), revision=revision, now=NOW)
+
+
+def editions(book: ledger.Ledger, slug: str = "faces") -> list[tuple[int, int]]:
+    """The number and the edition of each volume that holds."""
+    return [(one.number, one.edition) for one in book.volumes.sealed(slug)]
+
+
+def test_a_volume_is_sealed_as_it_was_written(book: ledger.Ledger) -> None:
+    build.take(book, build.signers(30))
+    assert book.volumes.sealed("faces") == book.volumes.sealed("nobody") == []
+    assert [seal(book, number) for number in (2, 1)] == ["", ""]
+    assert book.volumes.sealed("faces") == [
+        records.Volume(edition=1, **sealing(number)) for number in (1, 2)
+    ]
+    logged = [row for row in book.audit.since() if row.thing == "volume"]
+    assert [(row.ref, row.campaign, row.old, row.new, row.who) for row in logged] == [
+        ("2", "faces", "", "sealed", "deliverybot"), ("1", "faces", "", "sealed", "deliverybot"),
+    ]  # fmt: skip
+    assert "signers 11 to 20, edition 1" in logged[0].why
+    assert "2" * 64 in logged[0].why
+    assert book.audit.verify()[1] is None
+
+
+def test_a_list_that_has_changed_since_it_was_read_seals_nothing(book: ledger.Ledger) -> None:
+    build.take(book, build.signers(30))
+    assert seal(book, 1) == ""
+    revision = book.signatures.standing("faces").list_revision
+    build.withdraw(book, "faces", 15)
+    before = build.audit(book)
+    for number in (1, 2):
+        late = sealing(number, sha256="d" * 64, path="late")
+        assert book.volumes.seal("faces", late, revision=revision, now=NOW) is None
+    assert editions(book) == [(1, 1)]
+    assert book.volumes.sealed("faces")[0].sha256 == "1" * 64
+    assert build.audit(book) == before
+    # Growth changes no line: what was read before it still holds.
+    revision = book.signatures.standing("faces").list_revision
+    build.take(book, build.signers(10, 31))
+    assert book.volumes.seal("faces", sealing(2), revision=revision, now=NOW) == ""
+
+
+def test_a_volume_made_anew_is_the_next_edition_and_names_the_file_it_replaces(
+    book: ledger.Ledger,
+) -> None:
+    build.take(book, build.signers(20))
+    assert seal(book, 1) == ""
+    assert seal(book, 2) == ""
+    build.withdraw(book, "faces", 3)
+    assert seal(book, 1, path="volumes/faces/b", sha256="b" * 64) == sealing(1)["path"]
+    # The same bytes again have the same name: there is no other file to remove.
+    assert seal(book, 1, path="volumes/faces/b", sha256="b" * 64) == ""
+    assert editions(book) == [(1, 3), (2, 1)]
+    assert build.audit(book, "volume", 1) == [("", "sealed"), *[("sealed", "sealed")] * 2]
+    whys = [row.why for row in book.audit.since() if (row.thing, row.ref) == ("volume", "1")]
+    assert ["1" * 64 in whys[0], "b" * 64 in whys[1], "edition 3" in whys[2]] == [True] * 3
+    assert book.audit.verify()[1] is None
+
+
+@pytest.mark.parametrize("state", [model.Signature.HIDDEN, model.Signature.WITHDRAWN])
+@pytest.mark.parametrize(
+    ("number", "left"), [(1, [2, 3]), (10, [2, 3]), (11, [1, 3]), (30, [1, 2]), (31, [1, 2, 3])]
+)
+def test_a_changed_state_unseals_the_volume_of_that_signer_alone(
+    book: ledger.Ledger, state: model.Signature, number: int, left: list[int]
+) -> None:
+    for slug in ("faces", "other"):
+        build.take(book, build.signers(35), slug)
+        for one in (1, 2, 3):
+            seal(book, one, slug)
+    for again in (state, state, model.Signature.ACTIVE):
+        book.signatures.set_state("faces", number, again, who="m", why="", now=NOW)
+        assert [one for one, _ in editions(book)] == left
+    assert editions(book, "other") == [(1, 1), (2, 1), (3, 1)]
+    for one in {1, 2, 3} - set(left):
+        seal(book, one)
+        assert dict(editions(book))[one] == 2
+
+
+def test_a_state_that_stays_as_it_was_unseals_nothing(book: ledger.Ledger) -> None:
+    build.take(book, build.signers(10))
+    seal(book, 1)
+    book.signatures.set_state("faces", 5, model.Signature.ACTIVE, who="m", why="", now=NOW)
+    with pytest.raises(errors.UsageError):
+        build.withdraw(book, "faces", 99)
+    assert editions(book) == [(1, 1)]
+
+
+def test_a_permission_taken_back_later_unseals_its_volume(book: ledger.Ledger) -> None:
+    for slug in ("faces", "other"):
+        build.take(book, build.signers(30), slug)
+        for one in (1, 2, 3):
+            seal(book, one, slug)
+    revision = book.signatures.standing("faces").list_revision
+    build.take(book, [build.signer(12, to_target=False), *build.signers(5, 31)])
+    assert editions(book) == [(1, 1), (3, 1)]
+    assert editions(book, "other") == [(1, 1), (2, 1), (3, 1)]
+    assert book.volumes.seal("faces", sealing(2), revision=revision, now=NOW) is None
+    # Given again it stays taken back, and nothing changes once more.
+    assert seal(book, 2) == ""
+    build.take(book, [build.signer(12)])
+    assert editions(book) == [(1, 1), (2, 2), (3, 1)]
+
+
+def test_a_permission_that_the_list_does_not_ask_for_unseals_nothing(book: ledger.Ledger) -> None:
+    build.take(book, build.signers(10))
+    seal(book, 1)
+    revision = book.signatures.standing("faces").list_revision
+    narrower = [build.signer(3, mail=False), build.signer(4, public=False, sms=False)]
+    taken = book.signatures.take("faces", narrower, wording=build.WORDING, cursor=None, now=NOW)
+    assert taken.narrowed == 2
+    assert editions(book) == [(1, 1)]
+    assert book.signatures.standing("faces").list_revision == revision
+
+
+def test_a_change_that_is_taken_back_unseals_nothing(
+    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.take(book, build.signers(10))
+    seal(book, 1)
+
+    def fail(*args: object, **more: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(store, "record", fail)
+    with pytest.raises(RuntimeError):
+        build.withdraw(book, "faces", 3)
+    with pytest.raises(RuntimeError):
+        seal(book, 1, path="other")
+    monkeypatch.undo()
+    assert editions(book) == [(1, 1)]
+    assert book.volumes.sealed("faces")[0].path == sealing(1)["path"]
+    assert book.signatures.listed("faces", 10) == 10
+
+
+def test_sealing_and_hiding_at_once_leave_no_sealed_volume_with_the_old_line(
+    book: ledger.Ledger,
+) -> None:
+    build.take(book, build.signers(10))
+    for number in range(1, 9):
+        revision = book.signatures.standing("faces").list_revision
+        told: list[str | None] = []
+
+        def sealed(revision: int = revision, told: list[str | None] = told) -> None:
+            told.append(book.volumes.seal("faces", sealing(1), revision=revision, now=NOW))
+
+        assert not together(sealed, lambda number=number: build.withdraw(book, "faces", number))
+        assert editions(book) == []
+        assert told in ([""], [None])
+    assert book.audit.verify()[1] is None
 
 
 def test_readings_are_kept_when_something_differs(book: ledger.Ledger) -> None:

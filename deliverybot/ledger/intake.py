@@ -101,6 +101,8 @@ def _known(
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Narrowed:
     rows: int
+    #: Of these, lines of the list that say something else now.
+    lines: int
     listed: int
 
 
@@ -111,9 +113,10 @@ def narrow(tx: sa.Connection, campaign_id: int, known: list[tuple[int, model.Sig
         if denied := {n for n in _PERMISSIONS if not getattr(signer, n)}:
             later.setdefault(number, set()).update(denied)
     if not later:
-        return _Narrowed(rows=0, listed=0)
+        return _Narrowed(rows=0, lines=0, listed=0)
     query = sa.select(_T).where(_T.c.campaign_id == campaign_id, _T.c.number.in_(later))
     rows = listed = 0
+    changed: list[int] = []
     for row in tx.execute(query).all():
         now_false = [n for n in _PERMISSIONS if row._mapping[n] and n in later[row.number]]
         if not now_false:
@@ -124,9 +127,11 @@ def narrow(tx: sa.Connection, campaign_id: int, known: list[tuple[int, model.Sig
             .values(dict.fromkeys(now_false, False))
         )
         rows += 1
-        volumes.unseal(tx, campaign_id, [row.number])
-        listed += "to_target" in now_false and named(row) and row.state == "active"
-    return _Narrowed(rows=rows, listed=listed)
+        if "to_target" in now_false:
+            changed.append(row.number)
+            listed += named(row) and row.state == "active"
+    volumes.unseal(tx, campaign_id, changed)
+    return _Narrowed(rows=rows, lines=len(changed), listed=listed)
 
 
 def insert(

@@ -77,7 +77,7 @@ class Signatures:
                 "signatures": _C.c.signatures + len(fresh),
                 "listed": _C.c.listed + named - narrowed.listed,
                 "duplicates": _C.c.duplicates + duplicates,
-                "list_revision": _C.c.list_revision + (1 if narrowed.rows else 0),
+                "list_revision": _C.c.list_revision + (1 if narrowed.lines else 0),
             }
             if cursor is not None:
                 values["cursor"] = cursor
