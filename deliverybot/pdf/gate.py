@@ -68,7 +68,8 @@ def bound(path: pathlib.Path, volumes: Sequence[volume.Volume], files: int = 0) 
             raise _closed("the finished PDF has not the pages or the files that it was bound from")
         for at, page in enumerate(pdf.pages):
             if at < front:
-                _parsed(page.obj)
+                page.contents_coalesce()
+                _parsed(page.obj.Contents)
                 continue
             content = page.obj.Contents.read_raw_bytes()
             if hashlib.sha256(content).hexdigest() != listed[at - front].sha256:
@@ -102,11 +103,14 @@ def _opened(path: pathlib.Path) -> Any:  # noqa: ANN401 - pikepdf's document
         raise _closed(f"the finished PDF cannot be read: {error}") from error
 
 
-def _parsed(page: Any) -> list[tuple[Any, str]]:  # noqa: ANN401 - a page or a stream of pikepdf
-    """Parse a page into operands and operators; a word that is no operator is refused."""
+def _parsed(page: pikepdf.Stream) -> list[tuple[Any, str]]:
+    """Parse a page into operands and operators; a word that is no operator is refused.
+
+    Of a stream, not of a page, pikepdf warns where it ends within a string or an operation.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an end in the middle of a string is only a warning
+            warnings.simplefilter("error")
             found = pikepdf.parse_content_stream(page)
         parsed = [(one.operands, str(one.operator)) for one in found]
     except (pikepdf.PdfError, UserWarning) as error:
