@@ -81,7 +81,7 @@ async def letter(
         await _press(page, folder, front, desk)
         job = _job(page, facts, listing, desk)
         files = await volumes.ready(desk.book, job, work, seal=desk.seal)
-        binder = _Binder(job, ",".join(("number", *facts.fields)) if listing.csv else "")
+        binder = _Binder(job, ",".join(("number", *facts.fields)) + "\r\n" if listing.csv else "")
         whole = await binder.bind(front, files, out)
         parts: tuple[pathlib.Path, ...] = ()
         if whole.size > desk.room:

@@ -29,7 +29,7 @@ from deliverybot.pdf import (
     volume,
 )
 
-#: A signer as it comes: the number, what is shown, and the line of signers.csv.
+#: A signer as it comes: the number, each field that is shown, and the line of signers.csv.
 Signer = tuple[int, list[str], str]
 
 
@@ -82,7 +82,8 @@ class _Desk:
         first, last = signers[0][0], signers[-1][0]
         number = (first - 1) // self._form.size + 1
         table = _table(signers) if self._form.csv else (b"", 0, 0)
-        by_number = ((signer[0], signer[1]) for signer in _in_order(signers, self._form.order))
+        in_order = _in_order(signers, self._form.order)
+        by_number = ((number, list(filter(None, shown))) for number, shown, _ in in_order)
         hand = setter.Setter(self._shaper, self._plain, self._form, number)
         pages, streams, found = list[volume.Page](), list[bytes](), list[int]()
         for count, content in hand.pages(by_number):
@@ -106,7 +107,7 @@ class _Desk:
         text = set("".join(itertools.chain.from_iterable(signer[1] for signer in signers)))
         missing = self._case.missing("".join(text) + self._form.title + self._form.withheld)
         if missing:
-            lines = [" ".join(signer[1]) for signer in signers]
+            lines = [" ".join(filter(None, signer[1])) for signer in signers]
             near = [line for line in lines if not missing.isdisjoint(line)]
             page = "".join(f"<p>{html.escape(line)}</p>" for line in near)
             raise errors.LetterError(glyphs.faults(map(ord, missing), page))

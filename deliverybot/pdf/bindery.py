@@ -125,7 +125,7 @@ def _lines(signers: Iterable[model.ListedSigner], form: volume.Form) -> Iterator
     row = io.StringIO()
     table = csv.writer(row)
     for signer in signers:
-        shown = [text for name in form.fields if (text := getattr(signer, name))]
+        shown = [getattr(signer, name) for name in form.fields]
         if not signer.name:
             shown = []  # without the name the place is withheld too: it could tell who it is
         parts = [str(signer.number), *shown]
