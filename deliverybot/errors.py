@@ -11,6 +11,7 @@
     │   └── WrongState               exit 2   the row is not in a state that allows this move
     ├── SourceError                  exit 1   signatures could not be read
     ├── LetterError                  exit 1   a letter cannot be rendered as it stands
+    │   └── ChildEnded               exit 1   somebody ended the process that rendered it
     └── OutgoingError                exit 1   mail or a post could not be built
 
 An error's docstring is its default message, ``hint`` says what to do next.
@@ -110,6 +111,10 @@ class LetterError(DeliverybotError):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
+
+
+class ChildEnded(LetterError):
+    """The process that rendered was ended from outside; trying again may help."""
 
 
 class OutgoingError(DeliverybotError):

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import glob
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 
@@ -79,11 +80,13 @@ async def letter(
             return Printed(pages=done.pages, sha256=done.sha256, size=done.size)
         front = work / "front.pdf"
         await _press(page, folder, front, desk)
-        job = _job(page, facts, listing, desk)
+        job = _job(page, facts, listing, desk, work)
         files = await volumes.ready(desk.book, job, work, seal=desk.seal)
         binder = _Binder(job, ",".join(("number", *facts.fields)) + "\r\n" if listing.csv else "")
         whole = await binder.bind(front, files, out)
         parts: tuple[pathlib.Path, ...] = ()
+        for old in parts_of(out):
+            old.unlink()
         if whole.size > desk.room:
             shares = bindery.parts(files, whole, front.stat().st_size, desk.room)
             parts = await _parts(facts, front, shares, out, folder=folder, desk=desk, binder=binder)
@@ -92,7 +95,9 @@ async def letter(
 
 def parts_of(path: pathlib.Path) -> list[pathlib.Path]:
     """Return the parts of a letter that lie beside it."""
-    return sorted(path.parent.glob(f"{glob.escape(path.stem)}-*of*.pdf"))
+    beside = path.parent.glob(f"{glob.escape(path.stem)}-*of*.pdf")
+    name = re.compile(rf"{re.escape(path.stem)}-[0-9]+of[0-9]+\.pdf")
+    return sorted(file for file in beside if name.fullmatch(file.name))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,9 +108,12 @@ class _Binder:
     async def bind(
         self, front: pathlib.Path, files: Sequence[pathlib.Path], out: pathlib.Path
     ) -> bindery.Bound:
-        return await bindery.bind(
-            front, files, out, fonts=self.job.fonts, limits=self.job.limits, csv_head=self.csv_head
-        )
+        return await child.again(
+            lambda: bindery.bind(
+                front, files, out,
+                fonts=self.job.fonts, limits=self.job.limits, csv_head=self.csv_head,
+            )
+        )  # fmt: skip
 
 
 async def _parts(
@@ -145,14 +153,24 @@ async def _press(
     with tempfile.TemporaryDirectory(prefix=".page-", dir=out.parent) as work:
         draft = pathlib.Path(work) / "letter.html"
         page.write(draft)
-        done = await press.press(
-            draft, folder=folder, theme=render.THEME, out=out, limits=desk.limits, listed=listed
+        done = await child.again(
+            lambda: press.press(
+                draft, folder=folder, theme=render.THEME, out=out, limits=desk.limits, listed=listed
+            )
         )
     render.require(done.faults)
     return done
 
 
-def _job(page: render.Page, facts: render.Facts, listing: Listing, desk: Desk) -> volumes.Job:
+def _job(
+    page: render.Page, facts: render.Facts, listing: Listing, desk: Desk, work: pathlib.Path
+) -> volumes.Job:
+    fonts = desk.settings.state / volumes.FOLDER / volumes.FONTS
+    if not desk.seal:
+        kept, fonts = fonts, work / volumes.FONTS
+        fonts.mkdir()
+        for file in kept.glob("*"):
+            (fonts / file.name).symlink_to(file.absolute())
     form = volume.Form(
         title=facts.title,
         language=facts.language,
@@ -166,5 +184,5 @@ def _job(page: render.Page, facts: render.Facts, listing: Listing, desk: Desk) -
     )
     return volumes.Job(
         slug=listing.slug, upto=facts.upto, form=form, lines=listing.lines, limits=desk.limits,
-        state=desk.settings.state, clock=desk.clock, reporter=desk.reporter,
+        state=desk.settings.state, fonts=fonts, clock=desk.clock, reporter=desk.reporter,
     )  # fmt: skip

@@ -40,6 +40,8 @@ class Job:
     limits: child.Limits
     #: state_dir.
     state: pathlib.Path
+    #: Where the fonts of the volumes are kept, by their hash.
+    fonts: pathlib.Path
     clock: Callable[[], dt.datetime]
     reporter: model.Reporter
 
@@ -47,11 +49,6 @@ class Job:
     def folder(self) -> pathlib.Path:
         """Where the campaign's sealed volumes are."""
         return self.state / FOLDER / self.slug
-
-    @property
-    def fonts(self) -> pathlib.Path:
-        """Where the fonts of all volumes are kept, by their hash."""
-        return self.state / FOLDER / FONTS
 
 
 def count(upto: int, size: int) -> int:
@@ -68,10 +65,10 @@ async def ready(
     2. it is sealed in the ledger, unless a line of the list has changed since.
     3. Typeset the open tail into the folder `draft`, for this letter only.
 
-    A crash between 1 and 2 leaves a file that the next run writes again with
-    the same name and bytes.  Without `seal` (a preview) nothing is written
-    down, and all that is made goes into `draft`.  Raises LetterError with what
-    must be mended.
+    A crash between 1 and 2 leaves a file that `sweep` removes; the same signers
+    make it again with the same name and bytes.  Without `seal` (a preview)
+    nothing is written down, and all that is made goes into `draft`.  Raises
+    LetterError with what must be mended.
     """
     full = job.upto // job.form.size
     made = _sealed(book, job)
@@ -82,6 +79,8 @@ async def ready(
         for first, last in _runs(missing):
             place = job.folder if seal else draft
             made |= await _make(book, job, first, last, place, seal=seal)
+        if seal:  # a line may have changed since in one that was sealed
+            made = _sealed(book, job)
     else:
         what = "the list of signers changes faster than it can be typeset"
         fault = errors.Fault(level="fault", what=what, hint="the next run tries again")
@@ -138,8 +137,11 @@ async def _make(
     revision = book.signatures.standing(job.slug).list_revision
     form = job.form.fingerprint()
     done: dict[int, pathlib.Path] = {}
+    at = start
 
     def on_disk(one: bindery.Made) -> None:
+        nonlocal at
+        at = one.last + 1
         job.reporter.typesetting(job.slug, one.last, job.upto)
         if not seal:
             done[one.number] = one.path
@@ -157,14 +159,12 @@ async def _make(
             (job.state / gone).unlink(missing_ok=True)
 
     job.reporter.typesetting(job.slug, start - 1, job.upto)
-    await bindery.typeset(
-        job.lines(start, end),
-        job.form,
-        folder=place,
-        fonts=job.fonts,
-        limits=job.limits,
-        made=on_disk,
-    )
+    await child.again(
+        lambda: bindery.typeset(
+            job.lines(at, end), job.form, folder=place, fonts=job.fonts, limits=job.limits,
+            made=on_disk,
+        )
+    )  # fmt: skip
     return done
 
 

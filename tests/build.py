@@ -96,6 +96,8 @@ reply_to = "desk@campaigns.example"
 [mail]
 transport = "folder"
 {mail}
+[pdf]
+{pdf}
 [outlets.news]
 kind = "folder"
 [outlets.second]
@@ -118,6 +120,8 @@ wording = "consent.txt"
 public = true
 to_target = true
 {milestones}
+[signers]
+{signers}
 [delivery]
 {delivery}
 """
@@ -140,7 +144,7 @@ MAIL = (
 POST = "{{ signatures }} people ask: {{ ask }}. {{ url }}\n"
 
 
-def settings(folder: pathlib.Path, mail: str = "") -> config.Settings:
+def settings(folder: pathlib.Path, mail: str = "", pdf: str = "") -> config.Settings:
     """Write config.toml and one letter's folder, and load them."""
     letter = folder / "letters" / "faces"
     letter.mkdir(parents=True, exist_ok=True)
@@ -148,7 +152,7 @@ def settings(folder: pathlib.Path, mail: str = "") -> config.Settings:
         if not (letter / name).exists():
             (letter / name).write_text(text)
     file = folder / "config.toml"
-    file.write_text(CONFIG.format(mail=mail))
+    file.write_text(CONFIG.format(mail=mail, pdf=pdf))
     return config.load(file, environ={})
 
 
@@ -161,14 +165,15 @@ def campaign(
     posts: Sequence[str] = ("news",),
     goal: int | None = None,
     delivery: str = 'first_reading = "deliver"',
+    signers: str = "",
     target: str = "",
     email: str = "",
     post: str = "",
 ) -> campaigns.Campaign:
     """Write a campaign's file, and load it.
 
-    `plan` is the milestones, a section for each line; `target`, `post` and
-    `delivery` are lines to add to each such section.
+    `plan` is the milestones, a section for each line; `target`, `post`,
+    `delivery` and `signers` are lines to add to each such section.
     """
     schedules = folder / "schedules"
     schedules.mkdir(parents=True, exist_ok=True)
@@ -179,6 +184,7 @@ def campaign(
         goal=f"goal = {goal}" if goal else "",
         milestones=sections,
         delivery=delivery,
+        signers=signers,
     )
     for name in targets:
         text += TARGET.format(id=name, email=email or f"{name}@cloud.example") + target + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import itertools
 import os
 import pathlib
@@ -362,10 +363,10 @@ def test_who_may_be_named_is_counted_up_to_a_number(book: ledger.Ledger) -> None
     assert book.signatures.listed("nobody", 5) == 0
 
 
-def sealing(number: int, size: int = 10, **more: object) -> dict[str, Any]:
+def sealing(number: int, **more: object) -> dict[str, Any]:
     """The columns of a volume that is on disk."""
     known = {
-        "number": number, "first": (number - 1) * size + 1, "last": number * size,
+        "number": number, "first": number * 10 - 9, "last": number * 10,
         "form": "f" * 64, "path": f"volumes/faces/{number:05}-a.volume",
         "sha256": f"{number:x}" * 64, "pages": 1,
     }  # fmt: skip
@@ -521,7 +522,7 @@ def test_sealing_and_hiding_at_once_leave_no_sealed_volume_with_the_old_line(
         def sealed(revision: int = revision, told: list[str | None] = told) -> None:
             told.append(book.volumes.seal("faces", sealing(1), revision=revision, now=NOW))
 
-        assert not together(sealed, lambda number=number: build.withdraw(book, "faces", number))
+        assert not together(sealed, functools.partial(build.withdraw, book, "faces", number))
         assert editions(book) == []
         assert told in ([""], [None])
     assert book.audit.verify()[1] is None

@@ -49,7 +49,7 @@ def main() -> int:
 def typeset(job: dict[str, Any]) -> dict[str, Any]:
     """Set the signers on standard input into volumes, and tell of each that is on disk."""
     form = volume.Form(**job["form"] | {"fields": tuple(job["form"]["fields"])})
-    desk = _Desk(form, pathlib.Path(job["folder"]), pathlib.Path(job["fonts"]))
+    desk = _Desk(form, job)
     rows = _signers(job["csv"])
     while signers := list(itertools.islice(rows, form.size)):
         inside.tell(desk.volume(signers))
@@ -67,10 +67,11 @@ def _signers(csv: bool) -> Iterator[Signer]:  # noqa: FBT001 - one switch, as in
 class _Desk:
     """Sets one volume after another with the same fonts in hand."""
 
-    def __init__(self, form: volume.Form, folder: pathlib.Path, kept: pathlib.Path) -> None:
+    def __init__(self, form: volume.Form, job: dict[str, Any]) -> None:
         self._form = form
-        self._folder = folder
-        self._kept = kept
+        self._folder, self._draft, self._kept = (
+            pathlib.Path(job[place]) for place in ("folder", "draft", "fonts")
+        )
         self._case = fonts.at_hand(form.language)
         self._shaper = shaping.Shaper(self._case)
         self._plain = plain.Plain(self._case.main)
@@ -96,7 +97,7 @@ class _Desk:
             "group": self._form.group, "pages": [dataclasses.asdict(page) for page in pages],
             "fonts": [self._font(used) for used in hand.fonts], "csv": [len(table[0]), *table[1:]],
         }  # fmt: skip
-        path, sha256 = volume.write(self._folder, head, streams, table[0])
+        path, sha256 = volume.write(self._folder, head, streams, table[0], draft=self._draft)
         return {
             "path": str(path), "number": number, "first": first, "last": last,
             "pages": len(pages), "sha256": sha256,
@@ -119,7 +120,7 @@ class _Desk:
             self._hashes[file] = files.sha256(file)
             kept = self._kept / self._hashes[file]
             if not kept.exists():
-                with file.open("rb") as source, files.whole(kept) as copy:
+                with file.open("rb") as source, files.whole(kept, self._draft) as copy:
                     shutil.copyfileobj(source, copy)
         return {
             "name": used.name.decode(), "kind": used.kind, "file": self._hashes[file],

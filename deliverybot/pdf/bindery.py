@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deliverybot import errors, model, screen
@@ -68,15 +69,17 @@ async def typeset(
     """
     for place in (folder, fonts):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    job = {
-        "task": "typeset", "form": dataclasses.asdict(form), "csv": form.csv,
-        "folder": folder, "fonts": fonts,
-    }  # fmt: skip
 
     def hear(line: dict[str, object]) -> None:
         made(Made(**line | {"path": pathlib.Path(str(line["path"]))}))  # type: ignore[arg-type]
 
-    await _ask(job, "typesetting the list of signers", limits, _lines(signers, form), hear)
+    # What a killed child leaves half made goes with the folder, and no other worker's with it.
+    with tempfile.TemporaryDirectory(prefix=".page-", dir=folder) as draft:
+        job = {
+            "task": "typeset", "form": dataclasses.asdict(form), "csv": form.csv,
+            "folder": folder, "fonts": fonts, "draft": pathlib.Path(draft),
+        }  # fmt: skip
+        await _ask(job, "typesetting the list of signers", limits, _lines(signers, form), hear)
 
 
 async def bind(

@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 
 from deliverybot import errors
 
@@ -29,11 +30,18 @@ _ENVIRONMENT = (
     "FONTCONFIG_PATH",
     "PATH",
 )
+#: How a person, a service manager or a kernel short of memory ends a process.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _OUT_OF_MEMORY = (signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGBUS)
 #: How much of a child's last words is worth showing.
 _LAST_WORDS = 300
 #: Bytes handed to a child at a time, and of its longest line.
 _CHUNK, _LONGEST = 64_000, 10_000_000
+#: How often work is begun whose process is ended from outside.
+TRIES = 3
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +71,8 @@ async def run(
     Paths in the job may be `pathlib.Path`.  `what` names the work in errors;
     `more` follows the job on the child's standard input; `hear` is called with
     each line of JSON before the last.
-    Raises LetterError where a limit is hit or the child ends without a report.
+    Raises LetterError where a limit is hit or the child ends without a report,
+    ChildEnded where it was ended from outside.
     """
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment["LC_ALL"] = "C.UTF-8"
@@ -87,6 +96,19 @@ async def run(
     if child.returncode or report is None:
         raise _broken(what, child.returncode or 0, words, limits)
     return report
+
+
+async def again(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do a piece of work; do it again, `TRIES` times in all, if its child is ended from outside.
+
+    One that hits its own limits would hit them again.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return await work()
+        except errors.ChildEnded as error:
+            log.warning("%s\nit is done again", error)
+    return await work()
 
 
 async def _talk(
@@ -175,4 +197,5 @@ def _broken(what: str, code: int, words: str, limits: Limits) -> errors.LetterEr
         what=f"{what}: its process {how}: {last or 'it said nothing'}",
         hint="if the machine is short of memory, free some or lower memory under [pdf]",
     )
-    return errors.LetterError([fault])
+    kind = errors.ChildEnded if -code in _FROM_OUTSIDE else errors.LetterError
+    return kind([fault])

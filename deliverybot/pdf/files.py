@@ -14,9 +14,13 @@ from deliverybot import disk
 
 
 @contextlib.contextmanager
-def whole(path: pathlib.Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name, and the place of an older one, once it is on disk."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=disk.PART, dir=path.parent)
+def whole(path: pathlib.Path, draft: pathlib.Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file that takes its name, and the place of an older one, once it is on disk.
+
+    Till then it is in the folder `draft`, on the same disk, or else beside its place.
+    """
+    where = draft or path.parent
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=disk.PART, dir=where)
     part = pathlib.Path(name)
     try:
         os.close(handle)

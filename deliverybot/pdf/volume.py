@@ -157,16 +157,24 @@ def page(count: int, stream: bytes) -> Page:
 
 
 def write(
-    folder: pathlib.Path, head: dict[str, Any], streams: list[bytes], table: bytes
+    folder: pathlib.Path,
+    head: dict[str, Any],
+    streams: list[bytes],
+    table: bytes,
+    *,
+    draft: pathlib.Path,
 ) -> tuple[pathlib.Path, str]:
-    """Write a volume whole, named by its number and its content; return its path and SHA-256."""
+    """Write a volume whole, named by its number and its content; return its path and SHA-256.
+
+    What is not whole yet is in the folder `draft`.
+    """
     packed = zlib.compress(json.dumps(head, ensure_ascii=False).encode())
     parts = [_MAGIC, b"%d\n" % len(packed), packed, *streams, table]
     total = hashlib.sha256()
     for part in parts:
         total.update(part)
     path = folder / f"{head['number']:05}-{total.hexdigest()[:16]}.volume"
-    with files.whole(path) as file:
+    with files.whole(path, draft) as file:
         file.writelines(parts)
     return path, total.hexdigest()
 

@@ -24,7 +24,8 @@ from typing import Any
 
 from deliverybot import cli, daemon, overview
 from deliverybot.cli import out, work
-from deliverybot.ledger import queue, signatures, store
+from deliverybot.ledger import intake, queue, signatures, store
+from deliverybot.ledger import volumes as ledger_volumes
 from deliverybot.mail import folder as mail_folder
 from deliverybot.mail import relay, smtp
 from deliverybot.outlets import folder as post_folder
@@ -139,9 +140,11 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "post: before the file": at(post_folder.Folder, "_publish", "before"),
     "post: after the file": at(post_folder.Folder, "_publish", "after"),
     "import: before a batch": at(signatures.Signatures, "take", "before"),
-    "import: in a batch": at(signatures, "_insert", "after"),
+    "import: in a batch": at(intake, "insert", "after"),
     "import: after a batch": at(signatures.Signatures, "take", "after"),
     "crossing": at(store, "record", "after", moving("milestone", "crossed")),
+    "before the press": at(press, "press", "before"),
+    "volume on disk": at(ledger_volumes.Volumes, "seal", "before"),
     "rendered, not yet frozen": at(queue.Queue, "freeze", "before", of("delivery")),
     "frozen": at(queue.Queue, "freeze", "after", of("delivery")),
 }

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import pathlib
 
 import pytest
 
-from crash import bots
+from crash import bots, processes
 
 #: Enough to render for seconds, so that the kill meets the press at work.
 MANY = 3_000
-
-
-def child_of(pid: int, module: str) -> int:
-    """Wait for a child that runs this module; its process id."""
-    found: list[int] = []
-
-    def seen() -> bool:
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-                words = folder.joinpath("cmdline").read_bytes().split(b"\0")
-                if int(parent) == pid and module.encode() in words:
-                    found.append(int(folder.name))
-        return bool(found)
-
-    bots.until(seen)
-    return found[0]
-
-
-def maps_of(pid: int) -> str:
-    """Return what a process has in memory; nothing when it is gone."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/maps").read_text()
-    except OSError:
-        return ""
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process still works; one that only waits to be reaped does not."""
-    try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 def hashes(world: bots.World) -> dict[str, str]:
@@ -78,13 +43,13 @@ def test_the_press_dies_with_the_bot_and_leaves_no_half_file(
 ) -> None:
     world = held(tmp_path / "world", MANY)
     run = driver.start(world)
-    press = child_of(run.pid, "deliverybot.pdf.plate")
+    press = processes.child_of(run.pid, "deliverybot.pdf.plate")
     # It is at work once it holds the libraries of WeasyPrint.
-    bots.until(lambda: "libpango" in maps_of(press) or not is_alive(press))
-    assert is_alive(press)
+    bots.until(lambda: "libpango" in processes.maps_of(press) or not processes.is_alive(press))
+    assert processes.is_alive(press)
     run.kill()
     assert run.wait()
-    bots.until(lambda: not is_alive(press))
+    bots.until(lambda: not processes.is_alive(press))
     assert not hashes(world)
     (row,) = world.deliveries()
     assert row.state == "due"
