@@ -117,7 +117,7 @@ async def _ask(
     if faults := report.get("faults"):
         raise errors.LetterError([errors.Fault(**fault) for fault in faults])
     if "error" in report:
-        hint = "make room there or mend the folder; what is made so far is kept"
+        hint = "make room there or mend the folder, and start again; what is made is kept"
         what = f"{what} failed: {report['error']}"
         raise errors.LetterError([errors.Fault(level="fault", what=what, hint=hint)])
     return report
