@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Self
 import pydantic
 import pydantic_core
 
-from deliverybot import config, errors, faults, hours, places, values
+from deliverybot import config, errors, faults, hours, places, plans, values
 
 _Hours = hours.Hours  # Target.hours hides the module within its class
 # fmt: off
@@ -282,8 +282,8 @@ def load(path: pathlib.Path) -> Campaign:
     origin = faults.Origin(
         file=str(path), text=text, data=data, model=Campaign, later=_LATER, missing=_MISSING
     )
-    found = [*faults.reserved(data, origin), *_slug_faults(path), *_plan_faults(data, origin)]
-    wording, wording_faults = _wording(data, path, origin)
+    found = [*faults.reserved(data, origin), *_slug_faults(path), *plans.faults_of(data, origin)]
+    wording, wording_faults = plans.wording(data, path, origin)
     try:
         campaign = Campaign.model_validate(
             data | {"slug": path.stem, "file": path, "wording_text": wording}
@@ -322,50 +322,6 @@ def _slug_faults(path: pathlib.Path) -> list[errors.Fault]:
 
 def _about(path: pathlib.Path, what: str, hint: str) -> errors.Fault:
     return errors.Fault(level="fault", what=what, hint=hint, file=str(path))
-
-
-def _plan_faults(data: Mapping[str, object], origin: faults.Origin) -> list[errors.Fault]:
-    """Return what is wrong between sections, whether or not each of them is well formed."""
-    found = []
-    for n, milestone in enumerate(places.sections(data.get("milestones"))):
-        if "percent" in milestone and data.get("goal") is None:
-            path = ("milestones", n, "percent")
-            found.append(origin.fault(path, "'percent' of what? 'goal' is missing", "goal = 10000"))
-    for section, key in (("targets", "id"), ("posts", "outlet")):
-        seen: set[object] = set()
-        for n, entry in enumerate(places.sections(data.get(section))):
-            word = entry.get(key)
-            if isinstance(word, str) and word in seen:
-                what = f"two [[{section}]] have the {key} {word!r}"
-                found.append(origin.fault((section, n, key), what, "give each its own"))
-            seen.add(word if isinstance(word, str) else None)
-    source = places.value_at(data, ("source", "path"))
-    if isinstance(source, str) and source and "\0" not in source:
-        folder = (pathlib.Path(origin.file).parent / source).parent
-        if not folder.is_dir():
-            what = f"'path': there is no folder {str(folder)!r}"
-            found.append(origin.fault(("source", "path"), what, "the path begins at this file"))
-    return found
-
-
-def _wording(
-    data: Mapping[str, object], path: pathlib.Path, origin: faults.Origin
-) -> tuple[str, list[errors.Fault]]:
-    """Return the words that signers saw, or why they cannot be read."""
-    name = places.value_at(data, ("consent", "wording"))
-    if not isinstance(name, str) or not name:
-        return "", []
-    where: places.Path = ("consent", "wording")
-    hint = "put the words that signers saw into this file, as UTF-8 text"
-    try:
-        text = (path.parent / name).read_bytes().decode()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        what = f"'wording': {name!r} cannot be read: {reason}"
-        return "", [origin.fault(where, what, hint)]
-    if not text.strip():
-        return "", [origin.fault(where, f"'wording': {name!r} is empty", hint)]
-    return text, []
 
 
 def check(campaigns: Iterable[Campaign], settings: config.Settings) -> list[errors.Fault]:

@@ -27,6 +27,7 @@ from deliverybot import (
     ledger,
     letters,
     mail,
+    material,
     milestones,
     model,
     paper,
@@ -152,7 +153,7 @@ class Works:
         if troubles:
             raise troubles[0]
 
-    async def _make(self, row: records.Delivery, case: letters.Case, inputs: str) -> None:
+    async def _make(self, row: records.Delivery, case: material.Case, inputs: str) -> None:
         self._reporter.rendering(row.campaign, row.target)
         desk = paper.Desk(
             book=self.book, settings=self.settings, clock=self.clock, reporter=self._reporter
@@ -180,7 +181,7 @@ class Works:
         inputs = posts.fingerprint(post, campaign, present.inputs(case))
         if inputs == post.inputs:
             return
-        facts = letters.facts(self.book, case, self.settings)
+        facts = material.facts(self.book, case, self.settings)
         posts.write_one(
             self.book, post, campaign, facts, inputs,
             settings=self.settings, ask=case.milestone.ask, now=self.clock(),

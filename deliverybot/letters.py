@@ -13,11 +13,10 @@ import hashlib
 import logging
 import pathlib
 import shutil
-import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, disk, errors, ledger, model, paper, render, screen, volumes
+from deliverybot import config, disk, errors, ledger, material, model, paper, render, volumes
 from deliverybot.ledger import records
 from deliverybot.mail import frozen, message
 
@@ -26,19 +25,6 @@ log = logging.getLogger(__name__)
 
 #: Letters of an unforeseen error that are kept.
 LONGEST_PROBLEM = 1000
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One letter to be: whose, for which milestone, to whom."""
-
-    campaign: campaigns.Campaign
-    milestone: records.Milestone
-    target: campaigns.Target
-    #: `list_revision` of the campaign: which signers may be named now.
-    revision: int
-    #: Hash of the letter's folder and the theme, as hex.
-    files: str
 
 
 class Present:
@@ -59,7 +45,7 @@ class Present:
         self._targets: dict[str, dict[str, campaigns.Target]] = {}
         self._inputs: dict[tuple[int, str], str] = {}
 
-    def due(self, row: records.Delivery) -> Case | None:
+    def due(self, row: records.Delivery) -> material.Case | None:
         """Return what a letter is to be made from; None where it is made of just that.
 
         None, too, where its campaign or target is gone, and where it may have
@@ -71,7 +57,7 @@ class Present:
         made = self.fingerprint(case) == row.inputs and not row.problem
         return None if made else case
 
-    def case(self, slug: str, target_id: str, milestone_id: int) -> Case | None:
+    def case(self, slug: str, target_id: str, milestone_id: int) -> material.Case | None:
         """Return what a letter is made from; None if there is no such campaign or target now."""
         campaign = self._known.get(slug)
         if campaign is None:
@@ -81,7 +67,7 @@ class Present:
         target = self._targets[slug].get(target_id)
         if target is None:
             return None
-        return Case(
+        return material.Case(
             campaign=campaign,
             milestone=self._milestones[milestone_id],
             target=target,
@@ -89,15 +75,15 @@ class Present:
             files=self._files(campaign.letter),
         )
 
-    def inputs(self, case: Case) -> str:
+    def inputs(self, case: material.Case) -> str:
         """Hash all that a letter's PDF is made from, as hex; a joint letter is hashed once."""
         together = case.campaign.delivery.addressees == "all"
         key = (case.milestone.id, "" if together else case.target.id)
         if key not in self._inputs:
-            self._inputs[key] = letter_inputs(case, self._settings)
+            self._inputs[key] = material.inputs(case, self._settings)
         return self._inputs[key]
 
-    def fingerprint(self, case: Case) -> str:
+    def fingerprint(self, case: material.Case) -> str:
         """Hash all that a delivery is made from, as hex."""
         return _fingerprint(self.inputs(case), case)
 
@@ -115,7 +101,7 @@ def sweep(state_dir: pathlib.Path) -> None:
                 draft.unlink(missing_ok=True)
 
 
-async def freeze_one(row: records.Delivery, case: Case, desk: paper.Desk) -> None:
+async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Desk) -> None:
     """Render one letter with its mail, and hold it for approval.
 
     1. Write the PDF under state_dir, whole or not at all.
@@ -126,7 +112,7 @@ async def freeze_one(row: records.Delivery, case: Case, desk: paper.Desk) -> Non
     """
     book, settings, clock = desk.book, desk.settings, desk.clock
     values: dict[str, object] = {
-        "inputs": _fingerprint(letter_inputs(case, settings), case),
+        "inputs": _fingerprint(material.inputs(case, settings), case),
         "problem": "",
         "digest": "",
         "email": case.target.email,
@@ -182,7 +168,7 @@ def _freeze(
         log.info("%s; the next run looks at it again", error)
 
 
-async def _foreseen(case: Case, desk: paper.Desk) -> dict[str, object]:
+async def _foreseen(case: material.Case, desk: paper.Desk) -> dict[str, object]:
     """Render; what nobody foresaw is a fault of this letter and holds up no other."""
     try:
         return await _render(case, desk)
@@ -195,20 +181,20 @@ async def _foreseen(case: Case, desk: paper.Desk) -> dict[str, object]:
         raise errors.LetterError([fault]) from error
 
 
-async def _render(case: Case, desk: paper.Desk) -> dict[str, object]:
+async def _render(case: material.Case, desk: paper.Desk) -> dict[str, object]:
     """Return the words of the mail and the printed PDF, as columns."""
     folder = desk.settings.letters / case.campaign.letter
-    known = facts(desk.book, case, desk.settings)
+    known = material.facts(desk.book, case, desk.settings)
     words = render.mail(folder, known)
     page = render.letter(folder, known)
     render.require([*page.faults, *words.faults])
     path = pdf_path(case, page, desk.settings)
     columns = _printed_before(desk.book, path, desk.settings)
     if columns is None:
-        render.require(preflight(desk.book, case))
+        render.require(material.preflight(desk.book, case))
         out = desk.settings.state / path
         done = await paper.letter(
-            page, known, listing(desk.book, case), folder=folder, out=out, desk=desk
+            page, known, material.listing(desk.book, case), folder=folder, out=out, desk=desk
         )
         columns = {
             "pdf_sha256": done.sha256,
@@ -236,25 +222,6 @@ def _too_large(done: paper.Printed, desk: paper.Desk) -> str:
     return str(fault)
 
 
-def preflight(book: ledger.Ledger, case: Case) -> list[errors.Fault]:
-    """Name each character of the list that no font here can draw."""
-    if case.campaign.delivery.signers != "attach":
-        return []
-    return volumes.preflight(
-        book, case.campaign.slug, language=case.campaign.language,
-        lines=listing(book, case).lines, upto=case.milestone.upto,
-    )  # fmt: skip
-
-
-def listing(book: ledger.Ledger, case: Case) -> paper.Listing:
-    """Return how the list of a letter is read and set."""
-    signers = case.campaign.signers
-    return paper.Listing(
-        slug=case.campaign.slug, lines=functools.partial(_list, book, case),
-        order=signers.order, csv=signers.csv,
-    )  # fmt: skip
-
-
 def forget(book: ledger.Ledger, pdf: str, settings: config.Settings) -> None:
     """Remove a PDF that no delivery has any more: it may name who asked not to be named."""
     if pdf and not book.deliveries.select(pdf=pdf):
@@ -279,7 +246,7 @@ def _printed_before(
     return None
 
 
-def pdf_path(case: Case, page: render.Page, settings: config.Settings) -> pathlib.Path:
+def pdf_path(case: material.Case, page: render.Page, settings: config.Settings) -> pathlib.Path:
     """Name a letter's PDF below state_dir, by what it is made from and what it says.
 
     A letter that names all targets is one file for all of them, unless its
@@ -287,124 +254,22 @@ def pdf_path(case: Case, page: render.Page, settings: config.Settings) -> pathli
     """
     whom = "all" if case.campaign.delivery.addressees == "all" else case.target.id
     key = case.milestone.key.removeprefix("on:").replace(":", "")
-    said = "\0".join((letter_inputs(case, settings), page.before, page.after))
+    said = "\0".join((material.inputs(case, settings), page.before, page.after))
     stamp = hashlib.sha256(said.encode()).hexdigest()[:12]
     name = f"{key}-v{case.milestone.version}-{whom}-{stamp}.pdf"
     return pathlib.Path("letters") / case.campaign.slug / name
 
 
-def _fingerprint(inputs: str, case: Case) -> str:
+def _fingerprint(inputs: str, case: material.Case) -> str:
     parts = (inputs, case.target.model_dump_json())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def letter_inputs(case: Case, settings: config.Settings) -> str:
-    """Hash all that a letter's PDF is made from, as hex.
-
-    Other versions of our libraries make other bytes from the same; a frozen
-    letter stays as it is.
-    """
-    campaign, milestone = case.campaign, case.milestone
-    shown = {"title", "ask", "url", "goal", "language", "timezone", "voice", "letter", "signers"}
-    parts = (
-        case.files,
-        campaign.model_dump_json(include=shown),
-        campaign.delivery.model_dump_json(include={"signers", "addressees"}),
-        repr([_named(target) for target in _addressees(case)]),
-        settings.sender.model_dump_json(),
-        settings.pdf.model_dump_json(include={"paper", "names_in_letter", "volume"}),
-        settings.public_url,
-        f"{milestone.id} {milestone.version} {milestone.upto} {case.revision}",
-    )
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.Facts:
-    """Return what the letter, its mail and its posts may say."""
-    campaign, milestone = case.campaign, case.milestone
-    figures = model.Figures(
-        milestone=milestone.threshold,
-        signatures=milestone.signatures,
-        # Somebody restored since the crossing is on the list, but not in the count.
-        listed=min(book.signatures.listed(campaign.slug, milestone.upto), milestone.signatures),
-        as_of=milestone.crossed_at,
-    )
-    attach = campaign.delivery.signers == "attach"
-    bound = campaign.signers.csv or milestone.upto > settings.pdf.names_in_letter
-    together = campaign.delivery.addressees == "all"
-    zone = zoneinfo.ZoneInfo(campaign.timezone if together else case.target.timezone)
-    return render.Facts(
-        title=campaign.title,
-        ask=campaign.ask,
-        url=campaign.url,
-        goal=campaign.goal,
-        language=campaign.language,
-        voice=campaign.voice,
-        sender_name=settings.sender.name,
-        sender_address=settings.sender.address,
-        reply_to=settings.sender.reply_to,
-        target=_named(case.target),
-        targets=tuple(_named(target) for target in _addressees(case)),
-        figures=figures,
-        signers=_in_order(book, case) if attach and not bound else None,
-        volumes=volumes.count(milestone.upto, settings.pdf.volume) if attach and bound else 0,
-        upto=milestone.upto,
-        fields=campaign.signers.fields,
-        paper=settings.pdf.paper,
-        date=milestone.crossed_at.astimezone(zone).date(),
-        public_url=settings.public_url,
-        days=functools.cache(lambda: book.tallies.days(campaign.slug, milestone.upto)),
-        places=functools.cache(
-            lambda by: book.tallies.places(campaign.slug, milestone.upto, by=by)
-        ),
-    )
-
-
-def approved_by_rule(book: ledger.Ledger, case: Case) -> bool:
+def approved_by_rule(book: ledger.Ledger, case: material.Case) -> bool:
     """Tell whether the campaign lets this delivery go without asking a person."""
     rule = case.campaign.delivery.approval
     if case.milestone.ask or rule == "each":
         return False
     return rule == "none" or book.deliveries.person_approved(
         case.campaign.slug, case.target.id, before=case.milestone.id
-    )
-
-
-def _list(book: ledger.Ledger, case: Case, first: int, last: int) -> Iterator[model.ListedSigner]:
-    """Yield the signers from one number to another, as the campaign shows names."""
-    style = case.campaign.signers.name
-    fields = case.campaign.signers.fields
-    for line in book.signatures.lines(case.campaign.slug, last, first=first, fields=fields):
-        if style == "full" or not line.name:
-            yield line
-        else:
-            yield dataclasses.replace(line, name=screen.shown_name(line.name, style))
-
-
-def _in_order(book: ledger.Ledger, case: Case) -> Iterator[model.ListedSigner]:
-    """Yield a list that stands in the letter itself; one to be sorted is short."""
-    lines = _list(book, case, 1, case.milestone.upto)
-    order = case.campaign.signers.order
-    if order == "number":
-        return lines
-    fields = case.campaign.signers.fields
-    return iter(sorted(lines, key=lambda line: screen.sorting(
-        [getattr(line, name) for name in fields] if line.name else [], order
-    )))  # fmt: skip
-
-
-def _addressees(case: Case) -> tuple[campaigns.Target, ...]:
-    if case.campaign.delivery.addressees == "all":
-        return case.campaign.targets
-    return (case.target,)
-
-
-def _named(target: campaigns.Target) -> model.Target:
-    return model.Target(
-        id=target.id,
-        name=target.name,
-        email=target.email,
-        role=target.role,
-        organisation=target.organisation,
-        salutation=target.salutation,
     )

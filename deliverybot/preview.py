@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, letters, model, paper, render, signatures
+from deliverybot import config, errors, ledger, material, model, paper, render, signatures
 from deliverybot.ledger import records
 
 
@@ -53,7 +53,7 @@ def case(
     settings: config.Settings,
     at: int | None,
     now: dt.datetime,
-) -> letters.Case:
+) -> material.Case:
     """Return the letter as if the milestone `at` were crossed now."""
     standing = book.signatures.standing(campaign.slug)
     if at is not None and not 0 < at <= standing.signatures:
@@ -74,7 +74,7 @@ def case(
         crossed_at=now,
         ask=True,
     )
-    return letters.Case(
+    return material.Case(
         campaign=campaign,
         milestone=milestone,
         target=target,
@@ -83,10 +83,10 @@ def case(
     )
 
 
-def text(book: ledger.Ledger, case_: letters.Case, settings: config.Settings, form: str) -> str:
+def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, form: str) -> str:
     """Return the letter's HTML, the mail's words or every post, as text."""
     folder = settings.letters / case_.campaign.letter
-    facts = letters.facts(book, case_, settings)
+    facts = material.facts(book, case_, settings)
     if form == "letter":
         return render.letter(folder, facts).html()
     if form == "mail":
@@ -106,11 +106,11 @@ def text(book: ledger.Ledger, case_: letters.Case, settings: config.Settings, fo
     return "\n".join(parts)
 
 
-async def pdf(case_: letters.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:
+async def pdf(case_: material.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:
     """Write the letter as a PDF file; raises LetterError with what must be mended."""
     folder = desk.settings.letters / case_.campaign.letter
-    facts = letters.facts(desk.book, case_, desk.settings)
+    facts = material.facts(desk.book, case_, desk.settings)
     page = render.letter(folder, facts)
-    render.require([*page.faults, *letters.preflight(desk.book, case_)])
-    listing = letters.listing(desk.book, case_)
+    render.require([*page.faults, *material.preflight(desk.book, case_)])
+    listing = material.listing(desk.book, case_)
     return await paper.letter(page, facts, listing, folder=folder, out=file, desk=desk)

@@ -20,7 +20,7 @@ from pypdfium2 import raw
 import build
 import test_render
 from deliverybot import campaign as campaigns
-from deliverybot import config, ledger, letters, model, render
+from deliverybot import config, ledger, letters, material, model, render
 from deliverybot.pdf import child, press
 
 NOW = build.NOW
@@ -344,7 +344,7 @@ class Desk:
         present = letters.Present(self.book, self.settings, {"faces": self.plan})
         case = present.case("faces", "ceo", self.book.milestones.all()[-1].id)
         assert case is not None
-        return render.letter(self.letter, letters.facts(self.book, case, self.settings))
+        return render.letter(self.letter, material.facts(self.book, case, self.settings))
 
     async def pressed(self, name: str = "letter.pdf") -> press.Pressed:
         done = await press.press(

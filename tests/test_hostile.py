@@ -27,7 +27,19 @@ import smtp_tools
 import test_render
 import x_fake
 from deliverybot import campaign as campaigns
-from deliverybot import cli, config, errors, ledger, model, outlets, paper, places, render, screen
+from deliverybot import (
+    cli,
+    config,
+    errors,
+    ledger,
+    material,
+    model,
+    outlets,
+    paper,
+    places,
+    render,
+    screen,
+)
 from deliverybot import letters as station
 from deliverybot.cli import work
 from deliverybot.ledger import store
@@ -387,7 +399,7 @@ async def test_an_unforeseen_fault_holds_one_letter(
     plan_ = build.campaign(tmp_path, targets=("bad", "good"))
     real = station._render
 
-    async def breaks(case: station.Case, desk: paper.Desk) -> dict[str, object]:
+    async def breaks(case: material.Case, desk: paper.Desk) -> dict[str, object]:
         if case.target.id == "bad":
             raise AssertionError("expected name token")
         return await real(case, desk)

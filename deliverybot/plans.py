@@ -1,0 +1,52 @@
+"""What is wrong between the sections of a campaign's file, and with the words that signers saw."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+
+from deliverybot import errors, faults, places
+
+
+def faults_of(data: Mapping[str, object], origin: faults.Origin) -> list[errors.Fault]:
+    """Return what is wrong between sections, whether or not each of them is well formed."""
+    found = []
+    for n, milestone in enumerate(places.sections(data.get("milestones"))):
+        if "percent" in milestone and data.get("goal") is None:
+            path = ("milestones", n, "percent")
+            found.append(origin.fault(path, "'percent' of what? 'goal' is missing", "goal = 10000"))
+    for section, key in (("targets", "id"), ("posts", "outlet")):
+        seen: set[object] = set()
+        for n, entry in enumerate(places.sections(data.get(section))):
+            word = entry.get(key)
+            if isinstance(word, str) and word in seen:
+                what = f"two [[{section}]] have the {key} {word!r}"
+                found.append(origin.fault((section, n, key), what, "give each its own"))
+            seen.add(word if isinstance(word, str) else None)
+    source = places.value_at(data, ("source", "path"))
+    if isinstance(source, str) and source and "\0" not in source:
+        folder = (pathlib.Path(origin.file).parent / source).parent
+        if not folder.is_dir():
+            what = f"'path': there is no folder {str(folder)!r}"
+            found.append(origin.fault(("source", "path"), what, "the path begins at this file"))
+    return found
+
+
+def wording(
+    data: Mapping[str, object], path: pathlib.Path, origin: faults.Origin
+) -> tuple[str, list[errors.Fault]]:
+    """Return the words that signers saw, or why they cannot be read."""
+    name = places.value_at(data, ("consent", "wording"))
+    if not isinstance(name, str) or not name:
+        return "", []
+    where: places.Path = ("consent", "wording")
+    hint = "put the words that signers saw into this file, as UTF-8 text"
+    try:
+        text = (path.parent / name).read_bytes().decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        what = f"'wording': {name!r} cannot be read: {reason}"
+        return "", [origin.fault(where, what, hint)]
+    if not text.strip():
+        return "", [origin.fault(where, f"'wording': {name!r} is empty", hint)]
+    return text, []
