@@ -64,6 +64,14 @@ class Signature(enum.StrEnum):
     WITHDRAWN = "withdrawn"  #: neither counts nor is named; its number stays taken
 
 
+class Comment(enum.StrEnum):
+    """Whether a signer's comment may be printed; beside each, who moves it on."""
+
+    WAITING = "waiting"  #: a person approves or withholds it
+    APPROVED = "approved"  #: a person withholds it
+    WITHHELD = "withheld"  #: a person approves it
+
+
 #: From each state of a delivery, the states it may move to.
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled", "suppressed"}),
@@ -140,6 +148,16 @@ class ListedSigner:
     city: str = ""
     region: str = ""
     country: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovedComment:
+    """A comment that a person approved, as a target gets it."""
+
+    #: Who wrote it, as in the list; has a name.
+    signer: ListedSigner
+    #: Clean text of one line or more.
+    text: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -559,6 +559,208 @@ def test_the_pace_counts_quiet_time_and_what_came_before_it(book: ledger.Ledger)
     assert looked_back == pytest.approx(0.1)
 
 
+# --- comments ----------------------------------------------------------------------------------
+
+WAITING, APPROVED, WITHHELD = model.Comment
+
+
+def decide(book: ledger.Ledger, state: model.Comment, *numbers: int, slug: str = "faces") -> None:
+    book.comments.decide(slug, numbers, state, who="mira", why="read it", now=NOW)
+
+
+def printed(book: ledger.Ledger, upto: int = 1_000, most: int = 50) -> list[tuple[int, str]]:
+    fields = ("name", "country")
+    found = book.comments.approved("faces", upto, most=most, fields=fields)
+    return [(comment.signer.number, comment.text) for comment in found]
+
+
+def wrote(count: int) -> list[model.Signer]:
+    return [build.signer(n, comment=f"Comment {n}") for n in range(1, count + 1)]
+
+
+def test_a_comment_is_printed_when_a_person_approved_it_and_only_then(book: ledger.Ledger) -> None:
+    build.take(book, [*wrote(3), *build.signers(2, 4)])
+    build.take(book, [build.signer(9, comment="Elsewhere")], "other")
+    waiting = book.comments.select("faces", [WAITING])
+    assert [(row.number, row.comment, row.named) for row in waiting] == [
+        (1, "Comment 1", True), (2, "Comment 2", True), (3, "Comment 3", True),
+    ]  # fmt: skip
+    assert printed(book) == []
+    decide(book, APPROVED, 2, 3, 2)
+    decide(book, WITHHELD, 1)
+    assert printed(book) == [(2, "Comment 2"), (3, "Comment 3")]
+    assert book.comments.select("faces", [WAITING]) == []
+    decide(book, WITHHELD, 3)
+    assert printed(book) == [(2, "Comment 2")]
+    decided = book.comments.select("faces", list(model.Comment))
+    assert [(row.number, row.state, row.by, row.at) for row in decided] == [
+        (1, "withheld", "mira", NOW), (2, "approved", "mira", NOW), (3, "withheld", "mira", NOW),
+    ]  # fmt: skip
+    assert build.audit(book, "comment", 3) == [("waiting", "approved"), ("approved", "withheld")]
+    assert book.audit.verify() == (4, None)
+    assert book.comments.waiting("other", 9) == 1
+
+
+def test_a_comment_has_its_signer_in_the_fields_of_the_list(book: ledger.Ledger) -> None:
+    build.take(book, [build.signer(1, comment="No", region="North")])
+    decide(book, APPROVED, 1)
+    (one,) = book.comments.approved("faces", 1, most=9, fields=("name", "region"))
+    assert one.signer == model.ListedSigner(number=1, name="Person 1", region="North")
+    (one,) = book.comments.approved("faces", 1, most=9, fields=("city",))
+    assert one.signer == model.ListedSigner(number=1, name="", city="Town 1")
+
+
+def test_of_too_many_comments_the_latest_signers_are_printed(book: ledger.Ledger) -> None:
+    build.take(book, wrote(9))
+    decide(book, APPROVED, 8, 1, 5, 2, 9)
+    assert [number for number, _ in printed(book, upto=8, most=3)] == [2, 5, 8]
+    assert [number for number, _ in printed(book, most=3)] == [5, 8, 9]
+    assert printed(book, upto=0) == []
+
+
+def test_comments_are_listed_page_by_page(book: ledger.Ledger) -> None:
+    build.take(book, wrote(9))
+    decide(book, APPROVED, 2, 4)
+    every = list(model.Comment)
+    numbers = [row.number for row in book.comments.select("faces", every, after=1, most=4)]
+    assert numbers == [2, 3, 4, 5]
+    assert [row.number for row in book.comments.select("faces", [WAITING], after=3, most=2)] == [
+        5, 6,
+    ]  # fmt: skip
+    assert (book.comments.waiting("faces", 5), book.comments.waiting("faces", 50)) == (5, 7)
+    assert book.comments.select("nobody", every) == []
+    assert book.comments.waiting("nobody", 5) == 0
+
+
+def test_whoever_may_not_be_named_is_printed_with_no_comment(book: ledger.Ledger) -> None:
+    never = [
+        build.signer(5, comment="No consent", to_target=False),
+        build.signer(6, comment="No name", name=""),
+    ]
+    build.take(book, [*wrote(4), *never])
+    every = list(model.Comment)
+    assert [row.number for row in book.comments.select("faces", every)] == [1, 2, 3, 4]
+    decide(book, APPROVED, 1, 2, 3)
+    book.signatures.set_state("faces", 1, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    build.withdraw(book, "faces", 2)
+    book.signatures.set_state("faces", 4, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    build.take(book, [build.signer(3, to_target=False)])
+    assert printed(book) == []
+    assert book.comments.select("faces", [WAITING]) == []
+    assert book.comments.waiting("faces", 9) == 0
+    assert not any(row.named for row in book.comments.select("faces", every))
+    book.signatures.set_state("faces", 1, model.Signature.ACTIVE, who="m", why="", now=NOW)
+    assert printed(book) == [(1, "Comment 1")]
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [(7, "no signature number 7"), (4, "has no comment"), (5, "may not be named"), (6, "may not")],
+)
+def test_what_cannot_be_decided_changes_nothing(book: ledger.Ledger, number: int, why: str) -> None:
+    never = [
+        build.signer(5, comment="No consent", to_target=False),
+        build.signer(6, comment="No name", name=""),
+    ]
+    build.take(book, [*wrote(3), build.signer(4), *never])
+    before = book.signatures.standing("faces")
+    with pytest.raises(errors.UsageError, match=why) as caught:
+        decide(book, APPROVED, 1, number)
+    assert "nothing was changed" in caught.value.hint
+    assert (printed(book), build.audit(book)) == ([], [])
+    assert book.signatures.standing("faces") == before
+    with pytest.raises(errors.UsageError, match="no signature number 1"):
+        decide(book, APPROVED, 1, slug="nobody")
+
+
+def test_a_signer_who_comes_again_changes_neither_comment_nor_decision(book: ledger.Ledger) -> None:
+    build.take(book, wrote(2))
+    decide(book, APPROVED, 1)
+    build.take(book, [build.signer(1, comment="Something else"), build.signer(2, comment="")])
+    assert printed(book) == [(1, "Comment 1")]
+    assert [row.comment for row in book.comments.select("faces", [WAITING])] == ["Comment 2"]
+
+
+def test_a_decision_moves_the_comments_revision_and_leaves_the_list_alone(
+    book: ledger.Ledger,
+) -> None:
+    build.take(book, wrote(4))
+    values = {
+        "number": 1, "first": 1, "last": 4, "form": "f", "path": "1.vol", "sha256": "0" * 64,
+        "pages": 1,
+    }  # fmt: skip
+    before = book.signatures.standing("faces")
+    decide(book, APPROVED, 1, 2)
+    # Typesetting was under way: what it sealed still holds.
+    assert book.volumes.seal("faces", values, revision=before.list_revision, now=NOW) == ""
+    decide(book, WITHHELD, 1)
+    decide(book, WITHHELD, 1)
+    after = book.signatures.standing("faces")
+    assert after.list_revision == before.list_revision
+    assert after.comment_revision == before.comment_revision + 2
+    assert [one.number for one in book.volumes.sealed("faces")] == [1]
+    assert build.audit(book, "comment", 1) == [("waiting", "approved"), ("approved", "withheld")]
+
+
+def test_deciders_at_once_make_one_decision_each(book: ledger.Ledger) -> None:
+    build.take(book, wrote(20))
+    jobs = [lambda: decide(book, APPROVED, *range(1, 21)) for _ in range(3)]
+    jobs += [lambda: decide(book, APPROVED, *range(20, 0, -1)) for _ in range(3)]
+    assert together(*jobs) == []
+    assert len(printed(book)) == 20
+    assert len(build.audit(book, "comment")) == 20
+    assert book.audit.verify() == (20, None)
+
+
+SAID = st.builds(
+    lambda n, to_target, name, text: build.signer(
+        n, key_email=None, to_target=to_target, name=name, comment=text
+    ),
+    st.integers(1, 9),
+    st.booleans(),
+    st.sampled_from(["Ada", "Zoë", ""]),
+    st.sampled_from(["Stop it", "Ça suffit", ""]),
+)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.one_of(
+            st.lists(SAID, max_size=6),
+            st.tuples(st.integers(1, 9), st.sampled_from([*model.Signature, *model.Comment])),
+        ),
+        max_size=10,
+    )
+)
+def test_nothing_unapproved_is_printed_whatever_happens(
+    shelf: Callable[[str], tuple[ledger.Ledger, str]],
+    database: str,
+    steps: list[list[model.Signer] | tuple[int, model.Signature | model.Comment]],
+) -> None:
+    book, slug = shelf(database)
+    decided: dict[int, model.Comment] = {}
+    for step in steps:
+        if isinstance(step, list):
+            build.take(book, step, slug)
+            continue
+        number, state = step
+        with contextlib.suppress(errors.UsageError):
+            if isinstance(state, model.Signature):
+                book.signatures.set_state(slug, number, state, who="m", why="", now=NOW)
+            else:
+                book.comments.decide(slug, [number], state, who="m", why="", now=NOW)
+                decided[number] = state
+    named = {line.number: line.name for line in book.signatures.lines(slug, 99) if line.name}
+    found = book.comments.approved(slug, 99, most=99, fields=("name",))
+    assert all(one.text and one.signer.name == named[one.signer.number] for one in found)
+    approved = {number for number, state in decided.items() if state is APPROVED}
+    assert [one.signer.number for one in found] == sorted(approved & named.keys())
+
+
 # --- tallies -----------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from alembic import autogenerate
 from alembic.runtime import migration
 
 import build
-from deliverybot import errors, ledger
+from deliverybot import errors, ledger, model
 from deliverybot.ledger import migrate, store, tables
 
 
@@ -60,6 +60,34 @@ def test_the_newest_migration_is_the_one_the_code_stands_at() -> None:
         "script_location", str(pathlib.Path(migrate.__file__).parent / "migrations")
     )
     assert script.ScriptDirectory.from_config(options).get_heads() == [migrate.HEAD]
+
+
+def test_comments_taken_in_by_an_older_version_wait(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(migrate, "HEAD", "0002")
+        ledger.open_ledger(url).close()
+    said = [("Stop it", "Ada", True), ("", "Ben", True), ("No", "", True), ("No", "Eve", False)]
+    rows = [
+        "INSERT INTO signatures (campaign_id, number, name, city, region, country, postcode,"
+        " comment, taken_at, public, to_target, mail, sms, wording_id) VALUES (1, "
+        f"{n}, '{name}', '', '', '', '', '{text}', '2026-11-23T15:00:00.000000Z',"
+        f" true, {to_target}, true, true, 1)"
+        for n, (text, name, to_target) in enumerate(said, 1)
+    ]
+    change(
+        url,
+        "INSERT INTO campaigns (id, slug, last_number, signatures) VALUES (1, 'faces', 4, 4)",
+        "INSERT INTO wordings (id, campaign_id, sha256, words, since)"
+        " VALUES (1, 1, '', 'I agree.', '2026-11-23T15:00:00.000000Z')",
+        *rows,
+    )
+    with contextlib.closing(ledger.open_ledger(url)) as book:
+        found = book.comments.select("faces", list(model.Comment))
+        assert [(row.number, row.comment) for row in found] == [(1, "Stop it")]
+        assert found[0].state == "waiting"
+        assert book.signatures.standing("faces").comment_revision == 0
 
 
 def test_opening_again_changes_nothing(url: str) -> None:

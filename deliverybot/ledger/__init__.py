@@ -3,6 +3,7 @@
 ``open_ledger`` gives a ``Ledger``; its parts are the verbs of the stations::
 
     ledger.signatures   take, read, lines, set_state
+    ledger.comments     select, waiting, approved, decide
     ledger.tallies      days, places
     ledger.volumes      sealed, seal
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 
 from deliverybot import model
 from deliverybot.ledger import audit as audits
+from deliverybot.ledger import comments as comment_verbs
 from deliverybot.ledger import lock, migrate, queue, records, store, tables, tallies, volumes
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
@@ -35,6 +37,7 @@ class Ledger:
     def __init__(self, database: store.Store) -> None:
         self._db = database
         self.signatures = signature_verbs.Signatures(database)
+        self.comments = comment_verbs.Comments(database)
         self.tallies = tallies.Tallies(database)
         self.volumes = volumes.Volumes(database)
         self.milestones = milestone_verbs.Milestones(database)

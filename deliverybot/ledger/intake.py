@@ -167,3 +167,11 @@ def insert(
         for place, signer in enumerate(fresh, 1)
     ]
     tx.execute(sa.insert(_T), rows)
+    # Permissions never widen, so nobody else's comment can ever be printed.
+    keys = [
+        {"campaign_id": row["campaign_id"], "number": row["number"]}
+        for row in rows
+        if row["comment"] and row["name"] and row["to_target"]
+    ]
+    if keys:
+        tx.execute(sa.insert(tables.comments), keys)

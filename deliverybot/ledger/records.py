@@ -34,6 +34,7 @@ class Standing(_Record):
     withdrawn: int
     duplicates: int
     list_revision: int
+    comment_revision: int
     read_at: dt.datetime | None
     problem: str
     baseline: int | None
@@ -46,6 +47,25 @@ class Standing(_Record):
     def hidden(self) -> int:
         """Signers who count and may not be named."""
         return self.signatures - self.listed
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Comment(_Record):
+    """What a signer wrote, and what a person decided on it."""
+
+    number: int
+    #: The signer, as the source has it.
+    name: str
+    city: str
+    region: str
+    country: str
+    postcode: str
+    comment: str
+    state: str
+    by: str
+    at: dt.datetime | None
+    #: Whether the signer may be named now; if not, the comment is not printed.
+    named: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

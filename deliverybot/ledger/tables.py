@@ -76,6 +76,8 @@ campaigns = sa.Table(
     sa.Column("duplicates", sa.Integer, nullable=False, server_default="0"),
     #: Grows whenever a line of the list changes, so that frozen letters notice.
     sa.Column("list_revision", sa.Integer, nullable=False, server_default="0"),
+    #: Grows whenever a comment is approved or withheld: no line of the list changes by that.
+    sa.Column("comment_revision", sa.Integer, nullable=False, server_default="0"),
     sa.Column("read_at", Utc),
     #: Why the last reading failed; empty when it did not.
     sa.Column("problem", sa.Text, nullable=False, server_default=""),
@@ -123,6 +125,21 @@ signatures = sa.Table(
     sa.Column("state", sa.String(10), nullable=False, server_default="active"),
     sa.UniqueConstraint("campaign_id", "key_id"),
     sa.UniqueConstraint("campaign_id", "key_email"),
+    sqlite_with_rowid=False,
+)
+
+#: What is decided on the comment of a signer who may be named to a target; its words stay above.
+comments = sa.Table(
+    "comments",
+    metadata,
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    #: Of the signature.
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(10), nullable=False, server_default="waiting"),
+    #: Who decided it, and when.
+    sa.Column("by", sa.Text, nullable=False, server_default=""),
+    sa.Column("at", Utc),
+    sa.Index("ix_comments_campaign_id_state_number", "campaign_id", "state", "number"),
     sqlite_with_rowid=False,
 )
 
@@ -287,7 +304,7 @@ audit = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", Utc, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
-    #: delivery, post, milestone, campaign, signature, volume
+    #: delivery, post, milestone, campaign, signature, comment, volume
     sa.Column("thing", sa.String(10), nullable=False),
     sa.Column("ref", sa.Text, nullable=False),
     sa.Column("campaign", sa.String(100), nullable=False),
