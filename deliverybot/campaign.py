@@ -89,7 +89,7 @@ class Consent(values.Section):
 
 
 class Signers(values.Section):
-    """What the list in the letter shows of a signer."""
+    """What the letter shows of a signer."""
 
     #: The columns of the list, in this order.
     fields: tuple[Literal["name", "city", "region", "country"], ...] = ("name", "city", "country")
@@ -99,8 +99,10 @@ class Signers(values.Section):
     order: Literal["number", "name", "place"] = "number"
     #: Whether the list is attached to the PDF as signers.csv, too.
     csv: bool = False
-    #: Comments in the letter; none in this version.
-    comments: Literal["none"] = "none"
+    #: approved: the letter prints the comments that a person approved; none: it prints none.
+    comments: Literal["none", "approved"] = "none"
+    #: Comments in one letter; of more, those of the latest signers.
+    most_comments: Annotated[int, pydantic.Field(ge=1, le=500)] = 50
 
 
 class Milestone(values.Section):
@@ -223,7 +225,7 @@ class Campaign(values.Section):
     source: Source
     #: What signing meant.
     consent: Consent
-    #: What the list shows.
+    #: What the letter shows of a signer.
     signers: Signers = Signers()
     #: When letters are due.
     milestones: Annotated[tuple[Milestone, ...], pydantic.Field(min_length=1)]
@@ -254,7 +256,6 @@ _KINDS = "parquet sql http-json http-html epetitions actionnetwork actionkit dec
 _EXPORT = 'export the signatures to a file and use kind = "csv" or kind = "jsonl"'
 _LATER: Mapping[places.Path, str] = {
     **{("source", "kind", kind): _EXPORT for kind in _KINDS.split()},
-    ("signers", "comments", "approved"): 'use comments = "none"',
     ("delivery", "signers", "link"): 'use signers = "attach" or signers = "none"',
     ("posts", "*", "card"): "leave the line out: posts go out as text",
     ("posts", "*", "approval", "first"): 'use approval = "each" or approval = "none"',

@@ -40,7 +40,7 @@ class Present:
         self._settings = settings
         self._known = known
         self._milestones = {milestone.id: milestone for milestone in book.milestones.all()}
-        self._revision = functools.cache(lambda slug: book.signatures.standing(slug).list_revision)
+        self._standing = functools.cache(book.signatures.standing)
         self._files = functools.cache(lambda name: render.fingerprint(settings.letters / name))
         self._targets: dict[str, dict[str, campaigns.Target]] = {}
         self._inputs: dict[tuple[int, str], str] = {}
@@ -71,7 +71,7 @@ class Present:
             campaign=campaign,
             milestone=self._milestones[milestone_id],
             target=target,
-            revision=self._revision(slug),
+            revision=material.revision(campaign, self._standing(slug)),
             files=self._files(campaign.letter),
         )
 

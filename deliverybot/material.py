@@ -1,4 +1,4 @@
-"""What a letter is made from: its facts, its list, and the hash of all that."""
+"""What a letter is made from: its facts, its list, its comments, and the hash of all that."""
 
 from __future__ import annotations
 
@@ -20,10 +20,19 @@ class Case:
     campaign: campaigns.Campaign
     milestone: records.Milestone
     target: campaigns.Target
-    #: `list_revision` of the campaign: which signers may be named now.
-    revision: int
+    #: `revision` of the campaign: which signers may be named now, which comments printed.
+    revision: str
     #: Hash of the letter's folder and the theme, as hex.
     files: str
+
+
+def revision(campaign: campaigns.Campaign, standing: records.Standing) -> str:
+    """Return what moves on when a line of a campaign's list or a comment in a letter changes.
+
+    A comment is none of the letter's business where the campaign prints none.
+    """
+    printed = campaign.signers.comments != "none"
+    return f"{standing.list_revision} {standing.comment_revision if printed else 0}"
 
 
 def inputs(case: Case, settings: config.Settings) -> str:
@@ -78,6 +87,7 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         volumes=volumes.count(milestone.upto, settings.pdf.volume) if attach and bound else 0,
         upto=milestone.upto,
         fields=campaign.signers.fields,
+        comments=tuple(_comments(book, case)),
         paper=settings.pdf.paper,
         date=milestone.crossed_at.astimezone(zone).date(),
         public_url=settings.public_url,
@@ -119,6 +129,17 @@ def _shown(line: model.ListedSigner, case: Case) -> model.ListedSigner:
     if style == "full" or not line.name:
         return line
     return dataclasses.replace(line, name=screen.shown_name(line.name, style))
+
+
+def _comments(book: ledger.Ledger, case: Case) -> Iterator[model.ApprovedComment]:
+    """Yield the comments that a letter prints, each with its signer as in the list."""
+    signers = case.campaign.signers
+    if signers.comments == "none":
+        return
+    for comment in book.comments.approved(
+        case.campaign.slug, case.milestone.upto, most=signers.most_comments, fields=signers.fields
+    ):
+        yield dataclasses.replace(comment, signer=_shown(comment.signer, case))
 
 
 def _in_order(book: ledger.Ledger, case: Case) -> Iterator[model.ListedSigner]:

@@ -29,6 +29,11 @@ def faults_of(data: Mapping[str, object], origin: faults.Origin) -> list[errors.
         if not folder.is_dir():
             what = f"'path': there is no folder {str(folder)!r}"
             found.append(origin.fault(("source", "path"), what, "the path begins at this file"))
+    printed = places.value_at(data, ("signers", "comments")) == "approved"
+    if printed and places.value_at(data, ("delivery", "signers")) == "none":
+        what = "a comment stands beside its signer's name, and the letter is to name nobody"
+        hint = 'use comments = "none" here, or signers = "attach" under [delivery]'
+        found.append(origin.fault(("signers", "comments"), what, hint))
     return found
 
 

@@ -78,7 +78,7 @@ def case(
         campaign=campaign,
         milestone=milestone,
         target=target,
-        revision=standing.list_revision,
+        revision=material.revision(campaign, standing),
         files=render.fingerprint(settings.letters / campaign.letter),
     )
 

@@ -207,8 +207,12 @@ CHANGES = [
     ("max_jump = 4", 'signers = "link"', 35, 'signers = "link" is not in this version', '"attach"'),
     ('outlet = "notes"', 'outlet = "notes"\ncard = true', 39, "'card' is not in this version",
      "leave the line out"),
-    ("[delivery]", '[signers]\ncomments = "approved"\n[delivery]', 35,
-     'comments = "approved" is not in this version', 'comments = "none"'),
+    # comments
+    ("[delivery]", '[signers]\ncomments = "approved"\n[delivery]\nsigners = "none"', 35,
+     "the letter is to name nobody", 'comments = "none"'),
+    ("[delivery]", '[signers]\ncomments = "all"\n[delivery]', 35,
+     "'comments' must be none or approved", ""),
+    ("[delivery]", "[signers]\nmost_comments = 0\n[delivery]", 35, "'most_comments'", ""),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pypdfium2
 import pytest
 
 import build
@@ -20,6 +21,16 @@ from deliverybot import config, daemon, errors, ledger, letters, model, paper
 from deliverybot.ledger import records
 
 NOW = build.NOW
+
+
+#: What some of the signers wrote, by their numbers.
+COMMENTS = {
+    3: "I <b>live</b> {{ here }} & there.",
+    8: "Nobody has said yes to this.",
+    50: "请停止出售",
+    77: "توقفوا (now) فورا",
+    99: "Stop 🛑 now",
+}
 
 
 @dataclasses.dataclass
@@ -271,6 +282,141 @@ async def test_a_copy_that_another_letter_needs_stays(desk: Callable[..., Desk])
     assert (first.state, again.state) == ("sent", "held")
     assert first.pdf == second.pdf != again.pdf
     assert hashlib.sha256(one.pdf(first).read_bytes()).hexdigest() == first.pdf_sha256
+
+
+# --- comments -------------------------------------------------------------------------------------
+
+PRINTS = '[signers]\ncomments = "approved"\n'
+
+
+def commented(
+    desk: Callable[..., Desk], signers: str = PRINTS, texts: dict[int, str] = COMMENTS, **plan: Any
+) -> Desk:
+    """A campaign of a hundred, some of whom wrote something."""
+    one = desk(count=0, **plan)
+    people = [build.signer(n, comment=texts.get(n, "")) for n in range(1, 101)]
+    build.take(one.book, people)
+    build.advance(one.book, one.plan)
+    file = one.folder / "schedules" / "faces.toml"
+    file.write_text(file.read_text() + signers)
+    one.plan = campaigns.load(file)
+    one.works = build.works(one.book, [one.plan], one.settings, one.clock)
+    return one
+
+
+def decide(one: Desk, state: model.Comment, *numbers: int) -> None:
+    one.book.comments.decide("faces", numbers, state, who="mira", why="", now=NOW)
+
+
+def on_paper(one: Desk, row: records.Delivery) -> str:
+    document = pypdfium2.PdfDocument(one.pdf(row))
+    with contextlib.closing(document):
+        return "\n".join(page.get_textpage().get_text_range() for page in document)
+
+
+async def test_no_comment_is_printed_before_a_person_approves_it(
+    desk: Callable[..., Desk],
+) -> None:
+    one = commented(desk)
+    (row,) = await one.freeze()
+    said = on_paper(one, row)
+    assert "comment" not in said
+    assert not any(text in said for text in COMMENTS.values())
+    one.approve()
+    decide(one, model.Comment.APPROVED, 3, 50, 77, 99)
+    await one.works.send()  # before the renderer comes round
+    assert one.rows()[0].state == "approved"
+    (row,) = await one.freeze()
+    assert (row.state, row.approved_by, row.problem) == ("held", "", "")
+    said = on_paper(one, row)
+    assert "Signers’ comments" in said
+    assert "I <b>live</b> {{ here }} & there." in said
+    assert "请停止出售" in said
+    assert "Stop 🛑 now" in one.text(row), "PDFium gives some emoji out as nothing"
+    assert all(word in said for word in ("توقفوا", "فورا"))
+    assert COMMENTS[8] not in said
+    assert "Person 3, Town 3, Nowhere (No." in said
+    assert said.index("Signed by") < said.index("Signers’ comments") < said.index("100 signers")
+    decide(one, model.Comment.WITHHELD, 3)
+    (row,) = await one.freeze()
+    assert "live" not in on_paper(one, row)
+
+
+async def test_a_campaign_without_comments_hears_of_no_decision(
+    desk: Callable[..., Desk],
+) -> None:
+    one = commented(desk, signers="")
+    (row,) = await one.freeze()
+    one.approve()
+    (before,) = one.rows()
+    decide(one, model.Comment.APPROVED, 3, 8)
+    (row,) = await one.freeze(restarted=True)
+    assert row == before
+    assert "live" not in on_paper(one, row)
+
+
+async def test_a_hidden_signers_comment_leaves_the_letter(desk: Callable[..., Desk]) -> None:
+    one = commented(desk)
+    decide(one, model.Comment.APPROVED, 3, 8)
+    (row,) = await one.freeze()
+    assert COMMENTS[8] in on_paper(one, row)
+    state = model.Signature.HIDDEN
+    one.book.signatures.set_state("faces", 8, state, who="mira", why="asked", now=NOW)
+    (row,) = await one.freeze()
+    said = on_paper(one, row)
+    assert COMMENTS[8] not in said
+    assert "I <b>live</b>" in said
+
+
+async def test_a_comment_shows_its_signer_as_the_list_does(desk: Callable[..., Desk]) -> None:
+    shown = 'name = "initial"\nfields = ["name", "country"]\nmost_comments = 1\n'
+    one = commented(desk, PRINTS + shown)
+    decide(one, model.Comment.APPROVED, 3, 8)
+    (row,) = await one.freeze()
+    said = on_paper(one, row)
+    assert COMMENTS[8] in said, "of more, the latest"
+    assert "live" not in said
+    assert "Person 8., Nowhere (No." in said
+    assert "Town" not in said
+
+
+async def test_a_comment_beyond_the_letters_end_is_not_in_it(desk: Callable[..., Desk]) -> None:
+    one = commented(desk)
+    build.take(one.book, [build.signer(101, comment="Too late")])
+    decide(one, model.Comment.APPROVED, 3, 101)
+    (row,) = await one.freeze()
+    assert "Too late" not in on_paper(one, row)
+
+
+async def test_a_comment_that_no_font_can_draw_holds_the_letter_until_it_is_withheld(
+    desk: Callable[..., Desk],
+) -> None:
+    # Vithkuqi: in no font that a Debian of 2023 has.
+    one = commented(desk, texts={3: "Stop \U00010570 now", 8: "Stop"})
+    decide(one, model.Comment.APPROVED, 3, 8)
+    (row,) = await one.freeze()
+    assert row.state == "held"
+    assert "no font here can draw" in row.problem
+    assert "as in “Stop \U00010570 now”" in row.problem
+    decide(one, model.Comment.WITHHELD, 3)
+    (row,) = await one.freeze()
+    assert (row.problem, "Stop" in on_paper(one, row)) == ("", True)
+
+
+async def test_a_list_in_volumes_is_not_set_anew_for_a_comment(desk: Callable[..., Desk]) -> None:
+    one = commented(desk)
+    pdf = one.settings.pdf.model_copy(update={"names_in_letter": 10, "volume": 40})
+    one.settings = one.settings.model_copy(update={"pdf": pdf})
+    decide(one, model.Comment.APPROVED, 3)
+    (row,) = await one.freeze(restarted=True)
+    before = one.book.volumes.sealed("faces")
+    decide(one, model.Comment.APPROVED, 8)
+    (again,) = await one.freeze()
+    assert [(one.number, one.edition) for one in before] == [(1, 1), (2, 1)]
+    assert one.book.volumes.sealed("faces") == before
+    assert again.pdf_sha256 != row.pdf_sha256
+    said = on_paper(one, again)
+    assert all(text in said for text in ("I <b>live</b>", COMMENTS[8], "Person 100"))
 
 
 # --- nothing goes that would be made otherwise now --------------------------------------------

@@ -130,6 +130,124 @@ def test_signer_fields_are_isolated_and_cut(tmp_path: pathlib.Path) -> None:
     assert "12\u2002<i>Name withheld</i>" in page
 
 
+# --- comments
+
+
+def said(*texts: str, **signer: str) -> tuple[model.ApprovedComment, ...]:
+    """Comments of the signers 1,201, 1,202 and so on."""
+    known = {"name": "Ada Lovelace", "city": "Hull", "country": "Peru"} | signer
+    return tuple(
+        model.ApprovedComment(signer=model.ListedSigner(number=number, **known), text=text)
+        for number, text in enumerate(texts, 1201)
+    )
+
+
+def remarks(page: str) -> str:
+    """The section of the comments."""
+    return page.partition('<section class="comments">')[2].partition("</section>")[0]
+
+
+def test_comments_are_a_section_between_the_letter_and_the_list(tmp_path: pathlib.Path) -> None:
+    comments = said("It took my son.\n\nNobody said sorry:\nnobody.", "Stop")
+    page = render.letter(folder(tmp_path), facts(comments=comments)).html()
+    section = remarks(page)
+    order = ('class="signed"', '<section class="comments"', '<section class="signers')
+    assert [page.index(part) for part in order] == sorted(page.index(part) for part in order)
+    assert section.startswith("\n<h2>Signers’ comments</h2>")
+    assert (
+        '<div class="remark" dir="ltr">\n<p>It took my son.</p>\n'
+        "<p>Nobody said sorry:<br>\nnobody.</p>\n"
+        '<p class="who">\u2066Ada Lovelace, Hull, Peru (No.\u00a01,201)\u2069</p>\n</div>\n'
+    ) in section
+    assert section.count('class="remark"') == 2
+    one = render.letter(folder(tmp_path), facts(comments=said("Stop"))).html()
+    assert "<h2>A signer’s comment</h2>" in remarks(one)
+
+
+def test_without_comments_there_is_no_section(tmp_path: pathlib.Path) -> None:
+    assert "comment" not in render.letter(folder(tmp_path), facts()).html()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_comment_changes_no_markup(tmp_path: pathlib.Path, text: str) -> None:
+    where = folder(tmp_path)
+    harmless = render.letter(where, facts(comments=said("A"))).html().replace("<br>", "")
+    page = render.letter(where, facts(comments=said(text, name=text, city=text))).html()
+    assert [tag for tag in tags(page) if tag != ("br", ())] == tags(harmless)
+    assert html.unescape(words(remarks(page))).count(" ".join(text.split())) == 3
+
+
+def test_a_comment_keeps_its_own_direction_and_letters(tmp_path: pathlib.Path) -> None:
+    texts = ("لا (no) نريد", "123 דַּי!", "请停止", "\u202estop\x00\u2069", "…!?")
+    comments = said(*texts, name="نور", city="حيفا", country="")
+    page = render.letter(folder(tmp_path), facts(comments=comments)).html()
+    found = re.findall(r'<div class="remark" dir="(\w+)">\n<p>(.*)</p>', remarks(page))
+    assert found == [
+        ("rtl", "لا (no) نريد"), ("rtl", "123 דַּי!"), ("ltr", "请停止"), ("ltr", "stop"),
+        ("ltr", "…!?"),
+    ]  # fmt: skip
+    who = "\u2066\u2068نور\u2069, \u2068حيفا\u2069 (No.\u00a01,201)\u2069"
+    assert f'<p class="who">{who}</p>' in page
+    arabic = render.letter(folder(tmp_path), facts(comments=comments, language="ar")).html()
+    assert '<p class="who">\u2067\u2068نور' in arabic
+
+
+def test_an_endless_column_is_set_as_running_text(tmp_path: pathlib.Path) -> None:
+    verse, column = "\n".join("abc" * 20), "\n".join("x" * 2_500)
+    page = render.letter(folder(tmp_path), facts(comments=said(verse, column))).html()
+    assert remarks(page).count("<br>") == 59
+    assert f"<p>{' '.join('x' * 2_500)}</p>" in page
+
+
+def test_a_signer_is_shown_in_the_fields_of_the_list(tmp_path: pathlib.Path) -> None:
+    known = facts(comments=said("Stop", name=""), fields=("country",))
+    assert "\u2066Peru (No.\u00a01,201)\u2069" in render.letter(folder(tmp_path), known).html()
+    known = facts(comments=said("Stop", name="", country=""), fields=("country",))
+    assert "\u2066(No.\u00a01,201)\u2069" in render.letter(folder(tmp_path), known).html()
+
+
+def test_a_page_of_ones_own_says_where_the_comments_go_and_in_which_words(
+    tmp_path: pathlib.Path,
+) -> None:
+    page = (
+        "<html><head></head><body>{% if comments %}{{ comments }} Kommentare{{ remarks('Nr.') }}"
+        "{% endif %}<p>{{ names('-') }}</p></body></html>"
+    )
+    where = folder(tmp_path, letter_html=page)
+    known = facts(comments=said("<Halt>", "Halt"), language="de")
+    done = render.letter(where, known).html()
+    assert '2 Kommentare<div class="remark" dir="ltr">\n<p>&lt;Halt&gt;</p>' in done
+    assert "(Nr.\u00a01.201)" in done
+    bare = folder(tmp_path, letter_html=page.replace("'Nr.'", '""'))
+    assert " (1.201)\u2069" in render.letter(bare, known).html()
+    assert "Kommentare" not in render.letter(where, facts()).html()
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("", "the letter never prints the comments of its signers"),
+        ("{{ remarks('No.') }}{{ remarks('No.') }}", "the comments are printed twice"),
+        ("{{ remarks('x' ~ title ~ url) }}", "remarks() wants a word"),
+        ("{{ remarks(5) }}", "remarks() wants a word"),
+        ("{{ remarks() }}", "remarks() is written with other words"),
+        ("{{ remarks }}", "this needs brackets and words"),
+    ],
+)
+def test_comments_that_cannot_be_printed_so_hold_the_letter(
+    tmp_path: pathlib.Path, call: str, what: str
+) -> None:
+    where = folder(tmp_path, letter_html=f"<html><body>{call}<p>{{{{ names('-') }}}}</p></html>")
+    faults = render.letter(where, facts(comments=said("Stop"))).faults
+    assert [what in fault.what for fault in faults] == [True]
+    assert faults[0].file is not None
+
+
+def test_the_words_of_the_letter_cannot_call_the_comments(tmp_path: pathlib.Path) -> None:
+    faults = render.check(folder(tmp_path, letter_md="{{ remarks('No.') }}\n"))
+    assert [fault.what for fault in faults] == ["nothing is known as 'remarks'"]
+
+
 def test_same_facts_same_bytes(tmp_path: pathlib.Path) -> None:
     where = folder(tmp_path, letter_md="To {{ target.name }}: *{{ ask }}*.\n")
     assert render.letter(where, facts()).html() == render.letter(where, facts()).html()

@@ -41,6 +41,8 @@ class Facts:
     upto: int = 0
     #: Fields of a signer that are printed, in this order.
     fields: tuple[str, ...] = ("name", "city", "country")
+    #: Comments that a person approved, as many as a letter prints.
+    comments: Sequence[model.ApprovedComment] = ()
     #: "A4" or "Letter".
     paper: str = "A4"
     #: The letter's date, in the target's time zone.
@@ -90,6 +92,7 @@ def values(facts: Facts) -> dict[str, object]:
         "withheld": figures.withheld,
         "named": facts.signers is not None or facts.volumes > 0,
         "volumes": facts.volumes,
+        "comments": len(facts.comments),
         "as_of": as_of(facts),
         "date": facts.date,
         "public_url": facts.public_url,

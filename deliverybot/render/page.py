@@ -6,11 +6,11 @@ import dataclasses
 import html
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from deliverybot import errors
 from deliverybot.render import facts as said
-from deliverybot.render import figures, lint, shelf, signers, templates, vault
+from deliverybot.render import figures, lint, remarks, shelf, signers, templates, vault
 from deliverybot.render import markdown as md
 
 #: The two places that a page may fetch from.  They are no addresses: the press
@@ -68,14 +68,19 @@ def letter(folder: pathlib.Path | None, facts: said.Facts) -> Page:
     if any(fault.level == "fault" for fault in faults):
         return Page(faults=faults)
     kept = vault.Vault()
-    names = said.Names(facts)
+    names, remarked = said.Names(facts), remarks.Remarks(facts)
     try:
-        text = kept.expand(_fill(files, facts, kept, names))
+        text = kept.expand(_fill(files, facts, kept, {"names": names, "remarks": remarked}))
     except errors.LetterError as error:
         return Page(faults=[*faults, *error.faults])
     sources = [source for name in _parts(files) if (source := files.readable(name))]
     faults += lint.markup(text, sources, files, kept.holds, kept.plain)
     whole = _with_head(kept.markup(text), files, facts)
+    if kept.keeps(remarked.piece):
+        whole = whole.replace(kept.token_of(remarked.piece), remarked.html())
+    elif facts.comments:
+        hint = 'print {{ remarks("No.") }} where they belong, or set comments = "none"'
+        faults.append(_unprinted("comments", hint, sources))
     printed = kept.keeps(names.piece)
     if facts.volumes and printed:
         return Page(faults=faults, before=whole, withheld=names.withheld)
@@ -83,13 +88,16 @@ def letter(folder: pathlib.Path | None, facts: said.Facts) -> Page:
         return Page(faults=faults, before=whole)
     if not printed:
         hint = 'print {{ names("Name withheld") }} where the list belongs'
-        what = "the letter never prints the names of its signers"
-        blame = errors.Fault(level="fault", what=what, hint=hint, file=sources[0].shown)
-        return Page(faults=[*faults, blame])
+        return Page(faults=[*faults, _unprinted("names", hint, sources)])
     before, _, after = whole.partition(kept.token_of(names.piece))
     words = names.withheld or ""
     listing = signers.paragraphs(facts.signers or (), facts.fields, words)
     return Page(faults=faults, before=before, names=listing, after=after, withheld=words)
+
+
+def _unprinted(what: str, hint: str, sources: Sequence[shelf.Source]) -> errors.Fault:
+    said = f"the letter never prints the {what} of its signers"
+    return errors.Fault(level="fault", what=said, hint=hint, file=sources[0].shown)
 
 
 def cover(folder: pathlib.Path | None, facts: said.Facts, part: said.Part) -> Page:
@@ -163,8 +171,11 @@ def _parts(files: shelf.Shelf) -> tuple[str, ...]:
     return (_body(files) or "letter.md", "signed.txt", "theme:letter.html", "letter.css")
 
 
-def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, names: said.Names) -> str:
-    """Fill in the letter and set it into its page; values stay behind tokens."""
+def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, late: dict[str, object]) -> str:
+    """Fill in the letter and set it into its page; values stay behind tokens.
+
+    `late` is what a page may call for that is printed when all else is done.
+    """
     filler = templates.Templates(files, facts.language)
     known = said.values(facts)
     sentence = filler.fill("signed.txt", known, kept).strip()
@@ -173,7 +184,7 @@ def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, names: said.
     drawn = figures.Figures(facts, kept)
     known |= {"signed": signed, "growth": drawn.growth, "places": drawn.places}
     one = facts.targets[0].salutation if len(facts.targets) == 1 else ""
-    frame = known | {"names": names, "salutation": one}
+    frame = known | late | {"salutation": one}
     name = _body(files) or "letter.md"
     text = filler.fill(name, frame if name.endswith(".html") else known, kept)
     text = lint.SIGNATURE.sub(lambda _: f"\n\n{kept.put(signed)}\n\n", text)

@@ -26,11 +26,12 @@ def paragraphs(
     rows = iter(signers)
     hidden = f"<i>{html.escape(withheld)}</i>"
     while chunk := list(itertools.islice(rows, NAMES_A_PARAGRAPH)):
-        lines = [f"{row.number}\u2002{_line(row, fields, hidden)}" for row in chunk]
+        lines = [f"{row.number}\u2002{line(row, fields, hidden)}" for row in chunk]
         yield "<p>" + "\n".join(lines) + "</p>\n"
 
 
-def _line(row: model.ListedSigner, fields: tuple[str, ...], hidden: str) -> str:
+def line(row: model.ListedSigner, fields: tuple[str, ...], hidden: str = "") -> str:
+    """Return what is shown of one signer, as HTML; `hidden` stands where the name is empty."""
     parts = []
     for field in fields:
         if text := getattr(row, field):

@@ -60,7 +60,7 @@ VARIABLES = frozenset(
     {
         "title", "ask", "url", "goal", "language", "voice", "sender", "target", "targets",
         "milestone", "signatures", "listed", "withheld", "as_of", "date", "public_url", "named",
-        "direction", "volumes",
+        "direction", "volumes", "comments",
     }
 )  # fmt: skip
 #: What a letter may show besides; a mail or a post has no room for it.
@@ -70,11 +70,12 @@ CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "growth": (("caption",), ("goal",)),
     "names": (("withheld",), ()),
     "places": (("caption", "rest"), ("by",)),
+    "remarks": (("number",), ()),
 }
 #: What the first page of a later part may print besides.
 PART = frozenset({"part", "parts", "numbers", "first_volume", "last_volume"})
 #: What pages of the theme's kind may print besides.
-FRAME = frozenset({"body", "signed", "names", "salutation", "subject"})
+FRAME = frozenset({"body", "signed", "names", "remarks", "salutation", "subject"})
 
 
 class _Unprintable(ValueError):
