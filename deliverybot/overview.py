@@ -19,6 +19,8 @@ WAITING = frozenset({"held", "human", "unsure"})
 TROUBLE = frozenset({"human", "unsure", "refused", "bounced"})
 #: The forecast looks back so far.
 LOOK_BACK = dt.timedelta(days=7)
+#: Comments that are counted; beyond, only that there are more is said.
+MOST_WAITING = 1_000
 #: A forecast further away says nothing.
 HORIZON = dt.timedelta(days=3650)
 
@@ -106,6 +108,7 @@ def status(
         trouble += sum(row.state in TROUBLE or _broken(row) for row in rows)
         trouble += bool(standing.problem)
         reasons = [*_source_reasons(campaign, standing), *_row_reasons(letters, posts)]
+        reasons += _comment_reasons(book, campaign)
         reasons += _waiting_reasons(letters, campaign, slow=slow, now=now)
         reasons += [
             f"post {row.id} on {row.outlet} cannot go: the campaign tells nothing there any more"
@@ -174,6 +177,18 @@ def _source_reasons(campaign: campaigns.Campaign, standing: records.Standing) ->
             f" {standing.jump_since:%Y-%m-%d %H:%M} UTC; milestones wait for {' and '.join(need)}"
         )
     return reasons
+
+
+def _comment_reasons(book: ledger.Ledger, campaign: campaigns.Campaign) -> list[str]:
+    """Say that there are comments to decide on; no letter waits for that."""
+    if campaign.signers.comments == "none":
+        return []
+    count = book.comments.waiting(campaign.slug, MOST_WAITING + 1)
+    if not count:
+        return []
+    many = f"more than {MOST_WAITING:,}" if count > MOST_WAITING else f"{count}"
+    said = "comment waits" if count == 1 else "comments wait"
+    return [f"{many} {said}: `deliverybot signatures comments {campaign.slug}`"]
 
 
 def _broken(row: records.Delivery | records.Post) -> bool:

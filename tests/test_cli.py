@@ -392,6 +392,73 @@ def test_hide_withdraw_restore(ran: Bot) -> None:
     assert "there are: my-petition" in ran("signatures", "hide", "x", "1", code=2).stderr
 
 
+def say(bot: Bot, *texts: str) -> None:
+    """Let further signers sign, each with a comment."""
+    rows = [
+        f'Eve Muster {n},Kelso,UK,eve{n}@signers.example,,yes,"{text}"\n'
+        for n, text in enumerate(texts)
+    ]
+    head = HEAD.decode().strip() + ",Comment\n"
+    bot("signatures", "import", "my-petition", "-", stdin=(head + "".join(rows)).encode())
+
+
+def test_comments_are_listed_approved_and_withheld(ran: Bot) -> None:
+    assert ran("signatures", "comments", "my-petition").stderr == "no comments wait\n"
+    say(ran, "Stop it.\n\nNow.", "See www.bad.example", "Third")
+    listed = ran("signatures", "comments", "my-petition").stdout.splitlines()
+    assert [" ".join(line.split()) for line in listed] == [
+        "number name beware comment",
+        "5 Eve Muster 0 Stop it. Now.",
+        "6 Eve Muster 1 link See www.bad.example",
+        "7 Eve Muster 2 Third",
+    ]
+    approved = ran("signatures", "approve-comment", "my-petition", "7", "5", "--by", "Mira")
+    assert approved.stdout == (
+        "approved: comment 7 of my-petition\napproved: comment 5 of my-petition\n"
+    )
+    assert 'print no comments: see "comments" in [signers]' in approved.stderr
+    ran.edit(CAMPAIGN, "[signers]\n", '[signers]\ncomments = "approved"\n')
+    withheld = ran("signatures", "withhold-comment", "my-petition", "6", "7", "--why", "no links")
+    assert (withheld.stdout.count("withheld: comment"), withheld.stderr) == (2, "")
+    assert ran.json("signatures", "comments", "my-petition") == []
+    table = ran("signatures", "comments", "my-petition", "--all").stdout
+    assert re.search(r"5 +Eve Muster 0 +approved +Stop it. Now.\n", table)
+    first, second, _ = ran.json("signatures", "comments", "my-petition", "--all")
+    assert (first["comment"], first["by"], first["beware"]) == ("Stop it.\n\nNow.", "Mira", [])
+    assert (second["state"], second["beware"]) == ("withheld", ["link"])
+    assert [r["why"] for r in ran.json("audit") if r["thing"] == "comment"] == [
+        "approved by hand", "approved by hand", "no links", "no links",
+    ]  # fmt: skip
+    assert "Stop it." in ran("preview", "my-petition").stdout
+
+
+def test_comments_come_a_page_at_a_time(ran: Bot) -> None:
+    say(ran, "A", "B", "C", "D")
+    page = ran("signatures", "comments", "my-petition", "--most", "2", "--after", "5")
+    assert [line.split()[0] for line in page.stdout.splitlines()] == ["number", "6", "7"]
+    assert page.stderr == "there are more: --after 7\n"
+    assert len(ran.json("signatures", "comments", "my-petition", "--most", "3")) == 3
+    assert ran("signatures", "comments", "my-petition", "--after", "6").stderr == ""
+
+
+def test_a_comment_that_cannot_be_decided_on_is_wrong_use(ran: Bot) -> None:
+    say(ran, "A")
+    done = ran("signatures", "approve-comment", "my-petition", "5", "1", code=2)
+    assert "error: signature 1 of my-petition has no comment" in done.stderr
+    assert "hint: nothing was changed" in done.stderr
+    assert [one["number"] for one in ran.json("signatures", "comments", "my-petition")] == [5]
+    assert "Missing argument" in ran("signatures", "approve-comment", "my-petition", code=2).stderr
+    assert "there are: my-petition" in ran("signatures", "comments", "x", code=2).stderr
+
+
+def test_the_comment_of_somebody_hidden_says_so(ran: Bot) -> None:
+    say(ran, "A")
+    ran("signatures", "approve-comment", "my-petition", "5")
+    ran("signatures", "hide", "my-petition", "5")
+    assert "not named now" in ran("signatures", "comments", "my-petition", "--all").stdout
+    assert not ran.json("signatures", "comments", "my-petition", "--all")[0]["named"]
+
+
 # --- shapes that scripts rely on ----------------------------------------------------------------
 
 SHAPES = {
@@ -400,12 +467,19 @@ SHAPES = {
     "posts": "id campaign milestone outlet state text url attempts reply",
     "milestones": "campaign at kind state count on",
 }
+COMMENT = "number name city region country comment state named beware by at"
 
 
 @pytest.mark.parametrize("noun", SHAPES)
 def test_lists_have_the_promised_fields(ran: Bot, noun: str) -> None:
     [row] = ran.json(noun, "list")
     assert set(SHAPES[noun].split()) <= row.keys()
+
+
+def test_comments_have_the_promised_fields(ran: Bot) -> None:
+    say(ran, "Stop")
+    [row] = ran.json("signatures", "comments", "my-petition")
+    assert set(COMMENT.split()) == row.keys()
 
 
 def test_status_has_the_promised_fields(ran: Bot) -> None:
@@ -547,11 +621,19 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J[bold red]x[/] \u202eevil\r\nSubject: x"
 def test_no_answer_or_name_steers_the_terminal(ran: Bot) -> None:
     row = f'"{HOSTILE}",Kelso,UK,mallory@signers.example,,yes\n'.encode()
     ran("signatures", "import", "my-petition", "-", stdin=HEAD + row)
+    say(ran, HOSTILE)
+    with ran.book() as book:  # a comment that got past the door
+        rude = model.Signer(
+            key_id=None, key_email=None, name=HOSTILE, comment=HOSTILE, to_target=True
+        )
+        book.signatures.take("my-petition", [rude], wording=("", ""), cursor=None, now=NOW)
     with ran.book() as book:
         cut_off(book, HOSTILE)
     for words in (
         ["deliveries", "show", "1"], ["status"], ["audit"], ["deliveries", "list"],
         ["preview", "my-petition"], ["preview", HOSTILE], ["status", HOSTILE],
+        ["signatures", "comments", "my-petition"], ["signatures", "comments", HOSTILE],
+        ["signatures", "comments", "my-petition", "--json"],
     ):  # fmt: skip
         done = subprocess.run(
             [*COMMAND, *words], cwd=ran.place, env=environment(), capture_output=True, check=False

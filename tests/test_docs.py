@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pathlib
 import re
 import subprocess
@@ -20,11 +21,12 @@ CHECKOUT = pathlib.Path(__file__).parent.parent
 DOCS = CHECKOUT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md"])
 
-STATES: Mapping[str, type[model.Delivery | model.Post | model.Milestone | model.Signature]] = {
+STATES: Mapping[str, type[enum.StrEnum]] = {
     "delivery": model.Delivery,
     "post": model.Post,
     "milestone": model.Milestone,
     "signature": model.Signature,
+    "comment": model.Comment,
 }
 
 
@@ -161,6 +163,7 @@ def test_each_variable_and_filter_has_its_line() -> None:
     assert set(told) >= templates.VARIABLES
     assert set(told) >= {f"{name}(...)" for name in templates.FIGURES}
     assert set(templates.Templates.__init__.__globals__["_FILTERS"]) <= set(told)
+    assert all(f"`{name}(...)`" in page("templates.md") for name in templates.CALLS)
     for record, parts in templates.RECORDS.items():
         assert all(f"`{record}.{part}`" in page("templates.md") for part in parts)
 

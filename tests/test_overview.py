@@ -230,6 +230,27 @@ def test_news_that_was_dropped_is_said(
     )
 
 
+def test_comments_that_wait_are_told_where_letters_print_them(
+    book: ledger.Ledger,
+    options: config.Settings,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = build.campaign(tmp_path)
+    build.take(book, [build.signer(n, comment="Stop") for n in range(1, 6)])
+    assert status(book, plan, options)[0].reasons == ()
+    plan = plan.model_copy(update={"signers": campaigns.Signers(comments="approved")})
+    one, whole = status(book, plan, options)
+    assert one.reasons == ("5 comments wait: `deliverybot signatures comments faces`",)
+    assert (whole.waiting, whole.trouble) == (0, 0), "no letter waits for them"
+    monkeypatch.setattr(overview, "MOST_WAITING", 3)
+    assert status(book, plan, options)[0].reasons[0].startswith("more than 3 comments wait")
+    book.comments.decide("faces", range(1, 5), model.Comment.WITHHELD, who="m", why="", now=NOW)
+    assert status(book, plan, options)[0].reasons[0].startswith("1 comment waits")
+    book.comments.decide("faces", [5], model.Comment.APPROVED, who="m", why="", now=NOW)
+    assert status(book, plan, options)[0].reasons == ()
+
+
 @pytest.mark.parametrize("thing", ["delivery", "post"])
 def test_a_withdrawn_milestone_is_not_reached(
     book: ledger.Ledger, options: config.Settings, tmp_path: pathlib.Path, thing: str

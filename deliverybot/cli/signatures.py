@@ -1,4 +1,4 @@
-"""Signatures: bring a file in by hand, hide or withdraw one."""
+"""Signatures: bring a file in by hand, hide or withdraw one, decide on comments."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from deliverybot import model
 from deliverybot.cli import out
 
 if TYPE_CHECKING:
     from deliverybot import signatures as station
     from deliverybot.ledger import milestones as verbs
+    from deliverybot.ledger import records
+
+#: Comments in a table; nobody decides on more at a sitting.
+AT_A_TIME = 50
 
 
 @click.group(cls=out.Group)
 def signatures() -> None:
-    """The list of signers: import, hide, withdraw, restore."""
+    """The list of signers: import, hide, withdraw, restore; their comments."""
 
 
 @signatures.command("import")
@@ -112,8 +117,6 @@ def _setter(name: str, state: str, help_: str) -> click.Command:
     @click.option("--why", default="", help="The reason, for the audit log.")
     @out.pass_call
     def setter(call: out.Call, campaign: str, number: int, why: str) -> None:
-        from deliverybot import model
-
         settings = call.settings()
         out.one_of(campaign, call.campaigns(settings))
         book = call.book(settings)
@@ -129,5 +132,97 @@ def _setter(name: str, state: str, help_: str) -> click.Command:
 signatures.add_command(_setter("hide", "hidden", "Name a signer nowhere; the signature counts."))
 signatures.add_command(_setter("withdraw", "withdrawn", "Count and name a signer no more."))
 signatures.add_command(_setter("restore", "active", "Undo hide or withdraw."))
+
+
+@signatures.command("comments")
+@click.argument("campaign")
+@click.option("--all", "every", is_flag=True, help="Those that are decided, too.")
+@click.option("--after", type=int, default=0, metavar="NUMBER", help="Only behind this number.")
+@click.option(
+    "--most", type=click.IntRange(min=1), metavar="COUNT",
+    help=f"As many at a time; {AT_A_TIME} in a table, all in JSON, if not given.",
+)  # fmt: skip
+@out.as_json
+@out.pass_call
+def comments(
+    call: out.Call, campaign: str, every: bool, after: int, most: int | None, as_json: bool
+) -> None:
+    """List the comments that wait for your yes or no.
+
+    Only those of signers who agreed to be named to the target are here:
+    nobody else's is ever printed.  Look twice at what stands under "beware".
+    """
+    settings = call.settings()
+    out.one_of(campaign, call.campaigns(settings))
+    states = list(model.Comment) if every else [model.Comment.WAITING]
+    most = most or (None if as_json else AT_A_TIME)
+    book = call.book(settings)
+    # One more than is shown tells whether there are more.
+    rows = book.comments.select(campaign, states, after=after, most=most and most + 1)
+    shown = rows[:most]
+    if as_json:
+        out.dump([_comment(row) for row in shown])
+    else:
+        _show(shown, every=every)
+    if len(shown) < len(rows):
+        out.talk(f"there are more: --after {shown[-1].number}")
+
+
+def _comment(row: records.Comment) -> dict[str, Any]:
+    from deliverybot import cautions
+
+    return {
+        "number": row.number,
+        "name": row.name,
+        "city": row.city,
+        "region": row.region,
+        "country": row.country,
+        "comment": row.comment,
+        "state": row.state,
+        "named": row.named,
+        "beware": cautions.of(row.comment, name=row.name, postcode=row.postcode),
+        "by": row.by or None,
+        "at": row.at,
+    }
+
+
+def _show(rows: Sequence[records.Comment], *, every: bool) -> None:
+    told = [_comment(row) for row in rows]
+    for one in told:
+        one["beware"] = ", ".join(one["beware"] + ([] if one["named"] else ["not named now"]))
+    columns = ("number", "name", *(("state",) if every else ()), "beware", "comment")
+    empty = "no comments" if every else "no comments wait"
+    out.table(columns, ([one[column] for column in columns] for one in told), empty=empty)
+
+
+def _decider(name: str, state: model.Comment, help_: str) -> click.Command:
+    @click.command(name, help=help_)
+    @click.argument("campaign")
+    @click.argument("numbers", nargs=-1, required=True, type=int, metavar="NUMBER...")
+    @click.option("--by", help="Who decides; the user at the keyboard, if not given.")
+    @click.option("--why", default="", help="The reason, for the audit log.")
+    @out.pass_call
+    def decider(
+        call: out.Call, campaign: str, numbers: tuple[int, ...], by: str | None, why: str
+    ) -> None:
+        settings = call.settings()
+        one = out.one_of(campaign, call.campaigns(settings))
+        call.book(settings).comments.decide(
+            campaign, numbers, state, who=by or out.person(), why=why or f"{state} by hand",
+            now=out.now(),
+        )  # fmt: skip
+        for number in dict.fromkeys(numbers):
+            click.echo(f"{state}: comment {number} of {campaign}")
+        if one.signers.comments == "none":
+            out.talk(f'the letters of {campaign} print no comments: see "comments" in [signers]')
+
+    return decider
+
+
+for _name, _state, _help in (
+    ("approve-comment", model.Comment.APPROVED, "Let letters print these signers' comments."),
+    ("withhold-comment", model.Comment.WITHHELD, "Print these signers' comments nowhere."),
+):
+    signatures.add_command(_decider(_name, _state, _help))
 
 COMMANDS = (signatures,)
