@@ -27,8 +27,12 @@ _OPERATORS = frozenset(
     "n q Q re RG rg ri s S SC sc SCN scn sh T* Tc Td TD Tf Tj TJ TL Tm Tr Ts Tw Tz v w W W* y "
     "' \"".split()
 ) | {"INLINE IMAGE"}
-#: A number at the start of a line of extracted text.
-_LISTED = re.compile(r"^\s*([0-9]+)(?=\s)", re.MULTILINE)
+#: The number of a line of extracted text: before the blank that no name can have
+#: (`render.signers`), or last, where a line with right-to-left letters was turned around.
+_RIGHT_TO_LEFT = "[\u0590-\u08ff\ufb1d-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+_LISTED = re.compile(
+    rf"^ *([0-9]+)\u2002|^(?=.*{_RIGHT_TO_LEFT}).*[ \u2002]([0-9]+) *$", re.MULTILINE
+)
 
 
 def numbers(page: bytes) -> list[int]:
@@ -88,8 +92,8 @@ def printed(path: pathlib.Path, count: int) -> None:
     with contextlib.closing(pypdfium2.PdfDocument(path)) as document:
         for page in document:
             with contextlib.closing(page.get_textpage()) as text:
-                for number in _LISTED.findall(text.get_text_range()):
-                    wanted += int(number) == wanted
+                for before, behind in _LISTED.findall(text.get_text_range().replace("\r", "")):
+                    wanted += int(before or behind) == wanted
     if wanted <= count:
         raise _closed(f"number {wanted} of {count} signers is not on its pages")
 
