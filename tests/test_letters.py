@@ -286,7 +286,7 @@ async def test_a_copy_that_another_letter_needs_stays(desk: Callable[..., Desk])
 
 # --- comments -------------------------------------------------------------------------------------
 
-PRINTS = '[signers]\ncomments = "approved"\n'
+PRINTS = 'comments = "approved"\n'
 
 
 def commented(
@@ -298,7 +298,7 @@ def commented(
     build.take(one.book, people)
     build.advance(one.book, one.plan)
     file = one.folder / "schedules" / "faces.toml"
-    file.write_text(file.read_text() + signers)
+    file.write_text(file.read_text().replace("[signers]\n", f"[signers]\n{signers}"))
     one.plan = campaigns.load(file)
     one.works = build.works(one.book, [one.plan], one.settings, one.clock)
     return one
