@@ -22,7 +22,7 @@ import pypdfium2
 import pytest
 
 from deliverybot import errors, model, render, screen
-from deliverybot.pdf import bindery, child, fonts, gate, press, volume
+from deliverybot.pdf import bindery, child, fonts, gate, press, shaping, volume
 
 LIMITS = child.Limits(cpu=60, memory=4_000_000_000, time=100)
 FORM = {"title": "Keep the night train", "withheld": "Name withheld", "size": 100}
@@ -136,6 +136,15 @@ async def test_a_name_is_copied_from_the_page_as_it_was_written(bench: Bench, sc
         assert unicodedata.is_normalized("NFC", text)
         for field in PEOPLE[script]:
             assert squeezed(field) in squeezed(text), (reader, script)
+
+
+@pytest.mark.parametrize(
+    "name", ["علی\u200cرضا Smith", "Ada می\u200cخواهم 12", "אבי 👩\u200d🌾 Ada", "ab\u202eאב 1"]
+)
+def test_no_letter_of_a_name_that_runs_both_ways_is_lost(name: str) -> None:
+    runs = shaping.Shaper(fonts.at_hand()).runs(name)
+    said = "".join(run.actual or "".join(glyph.text for glyph in run.glyphs) for run in runs)
+    assert sorted(said) == sorted(name)
 
 
 async def test_a_line_is_number_name_and_place_in_this_order(bench: Bench) -> None:

@@ -19,6 +19,8 @@ from deliverybot.pdf import fonts
 _RIGHT_TO_LEFT = frozenset({"R", "AL"})
 #: Letters, and digits, which keep their order inside right-to-left text.
 _LEFT_TO_RIGHT = frozenset({"L", "EN", "AN"})
+#: Joiners and direction characters; python-bidi would leave them out of what it returns.
+_INVISIBLE = frozenset({"BN", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -180,6 +182,9 @@ def _directed(text: str) -> list[tuple[str, bool]]:
     storage["base_level"] = bidi.get_base_level(text)
     storage["base_dir"] = ("L", "R")[storage["base_level"]]
     bidi.get_embedding_levels(text, storage)
+    for char in storage["chars"]:
+        if char["type"] in _INVISIBLE:
+            char["type"] = "NSM"  # goes with the letter before it (UAX 9, 5.2)
     bidi.explicit_embed_and_overrides(storage)
     bidi.resolve_weak_types(storage)
     bidi.resolve_neutral_types(storage, debug=False)
