@@ -439,3 +439,17 @@ async def test_a_list_in_the_letter_is_counted_too(tmp_path: pathlib.Path) -> No
     for lost in (1, 9, 79, 140):
         told = [f"number {lost} of 140 signers is not on its pages"]
         assert await listed(tmp_path, 140, lost) == told
+
+
+@pytest.mark.parametrize("way", ["ltr", "rtl"])
+@pytest.mark.parametrize("numbers", [range(1, 41), range(40, 0, -1)], ids=["rising", "sorted"])
+async def test_a_list_in_the_letter_is_counted_in_each_script_and_order(
+    tmp_path: pathlib.Path, way: str, numbers: Iterable[int]
+) -> None:
+    people = list(PEOPLE.values())
+    lines = [f"{n}\u2002\u2068{people[n % len(people)][0]}\u2069" for n in numbers]
+    page = f"<html dir={way}><p>تحية</p><p style='white-space: pre-line'>" + "\n".join(lines)
+    done = await press.press(
+        page, folder=None, theme=render.THEME, out=tmp_path / "letter.pdf", limits=LIMITS, listed=40
+    )
+    assert done.faults == []
