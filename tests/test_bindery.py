@@ -218,6 +218,18 @@ async def test_a_long_name_is_whole_and_stays_in_its_column(bench: Bench, name: 
         assert text.count(name[0]) >= name.count(name[0])
 
 
+async def test_more_emoji_than_one_font_holds(bench: Bench) -> None:
+    emoji = "".join(map(chr, [*range(0x1F32D, 0x1F394), *range(0x1F3A0, 0x1F3CB)]))
+    emoji += "".join(map(chr, [*range(0x1F400, 0x1F4FD), *range(0x1F600, 0x1F650)]))
+    people = signers([(emoji[at : at + 255], "", "") for at in range(0, 400, 10)])
+    files = await bench.typeset(people, title=f"Night trains {emoji[:300]}")
+    fonts_ = [font for font in volume.read(files[0]).fonts if font.kind == "emoji"]
+    assert len(fonts_) > 1
+    assert max(len(font.glyphs) for font in fonts_) < 255, "a byte each, and one for its size"
+    text = squeezed(by_poppler((await bench.bind(files)).path))
+    assert all(char in text for char in emoji)
+
+
 @pytest.mark.parametrize(
     ("order", "wanted"),
     [("number", [1, 2, 3, 4, 5]), ("name", [5, 3, 1, 2, 4]), ("place", [3, 2, 1, 5, 4])],

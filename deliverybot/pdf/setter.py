@@ -26,6 +26,7 @@ MOST_LINES = 40
 _ALONE = "\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKENS = re.compile(f"[{_ALONE}]|[^\\s{_ALONE}]+ ?| ")
 _WORDS = re.compile(r"\S+ ?| ")
+#: Different glyphs in one emoji font, whose codes are bytes.
 _MOST_CODES = 250
 
 
@@ -233,11 +234,11 @@ class Setter:
 
 
 def _agreeing(run: shaping.Run) -> Iterator[shaping.Run]:
-    """Part a run where a glyph says another text than it did before."""
+    """Part a run where a glyph says another text than it did before, or an emoji font is full."""
     said: dict[int, str] = {}
     start = 0
     for at, glyph in enumerate(run.glyphs):
-        if said.setdefault(glyph.id, glyph.text) != glyph.text:
+        if said.setdefault(glyph.id, glyph.text) != glyph.text or len(said) > _MOST_CODES:
             yield shaping.Run.of(run.face, run.glyphs[start:at])
             said, start = {glyph.id: glyph.text}, at
     yield shaping.Run.of(run.face, run.glyphs[start:])
