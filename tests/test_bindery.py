@@ -87,7 +87,10 @@ class Bench:
 
     async def front(self) -> pathlib.Path:
         path = self.folder / "front.pdf"
-        page = "<html lang=en><title>A letter</title><h1>Dear Minister</h1><p>Here they are."
+        page = (
+            "<html lang=en><title>A letter</title><h1>Dear Minister</h1>"
+            "<p id=there><a href='#there'>Here</a> they are."
+        )
         await press.press(page, folder=None, theme=render.THEME, out=path, limits=LIMITS)
         return path
 
@@ -317,6 +320,8 @@ async def test_the_list_is_attached_as_csv_that_no_spreadsheet_runs(bench: Bench
         data = pdf.attachments["signers.csv"].get_file().read_bytes()
         size = int(pdf.attachments["signers.csv"].obj.EF.F.Params.Size)
         packed = pdf.attachments["signers.csv"].obj.EF.F.read_raw_bytes()
+        assert pdf.pages[0].Annots[0].Dest == "there"
+        assert pdf.Root.Names.Dests.Names[0] == "there", "links within the letter still lead there"
     assert zlib.decompress(packed) == data
     assert size == len(data)
     rows = list(csv.reader(io.StringIO(data.decode(), newline="")))

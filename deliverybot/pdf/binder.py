@@ -55,7 +55,9 @@ def bind(binding: Binding, file: BinaryIO) -> list[volume.Volume]:
         "/PageMode": b"/UseOutlines",
     }
     if binding.csv:
-        entries["/Names"] = _attached(out, volumes, binding.csv)
+        names = root.get("/Names")  # where links within the letter lead
+        kept = b"<<" if names is None else names.unparse(resolved=True).removesuffix(b">>")
+        entries["/Names"] = kept + b"/EmbeddedFiles %s>>" % _attached(out, volumes, binding.csv)
     out.change(root, entries)
     out.finish()
     return volumes
@@ -141,7 +143,7 @@ def _attached(out: writer.Writer, volumes: Sequence[volume.Volume], first: str) 
         b"<</Type/Filespec/F%s/UF%s/AFRelationship/Data/EF<</F %d 0 R/UF %d 0 R>>>>"
         % (name, name, stream, stream)
     )
-    return b"<</EmbeddedFiles<</Names[%s %d 0 R]>>>>" % (name, spec)
+    return b"<</Names[%s %d 0 R]>>" % (name, spec)
 
 
 def _adler_of_both(one: int, two: int, length: int) -> int:
