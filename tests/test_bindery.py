@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import csv
@@ -14,7 +15,7 @@ import re
 import subprocess
 import unicodedata
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pikepdf
@@ -385,6 +386,30 @@ async def test_a_damaged_volume_is_refused_and_named(bench: Bench) -> None:
     with pytest.raises(errors.LetterError, match=f"{path.name} is damaged"):
         await bench.bind([path])
     assert not (bench.folder / "bound.pdf").exists()
+
+
+async def test_a_missing_or_damaged_font_is_refused_and_named(bench: Bench) -> None:
+    files = await bench.typeset(crowd(20))
+    for font in sorted((bench.folder / "fonts").iterdir()):
+        content = font.read_bytes()
+        font.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(errors.LetterError, match=f"the font {font.name}.* missing or damaged"):
+            await bench.bind(files)
+        font.unlink()
+        with pytest.raises(errors.LetterError, match=f"the font {font.name}.* missing or damaged"):
+            await bench.bind(files)
+        font.write_bytes(content)
+    assert (await bench.bind(files)).pages == 2
+
+
+async def test_signers_that_cannot_be_read_end_the_work_at_once(bench: Bench) -> None:
+    def failing() -> Iterator[model.ListedSigner]:
+        yield from crowd(150)
+        raise errors.LedgerError("the database is gone")
+
+    with pytest.raises(errors.LedgerError, match="the database is gone"):
+        await asyncio.wait_for(bench.typeset(failing()), timeout=20)
+    assert [made.last for made in bench.made] in ([], [100]), "none that is not full"
 
 
 @pytest.mark.parametrize(

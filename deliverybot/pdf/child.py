@@ -119,23 +119,37 @@ async def _talk(
 ) -> tuple[dict[str, Any] | None, str]:
     """Hand the job over and listen to the end; return the last line and the last words."""
     pipes = (child.stdin, child.stdout, child.stderr)
-    entry, answers, complaints_ = cast("tuple[Any, Any, Any]", pipes)
-    feeding = asyncio.ensure_future(_feed(entry, job, more))
-    complaints = asyncio.ensure_future(complaints_.read())
-    last = None
+    entry, answers, complaints = cast("tuple[Any, Any, Any]", pipes)
+    tasks = (
+        asyncio.ensure_future(_feed(entry, job, more)),
+        asyncio.ensure_future(_listen(answers, hear)),
+        asyncio.ensure_future(complaints.read()),
+    )
+    _, listening, ending = tasks
     try:
-        async for line in answers:
-            if last is not None:
-                hear(last)
-            last = json.loads(line)
-        await feeding
-        words: bytes = await complaints
+        # Where `more` or `hear` fails, the child waits for what never comes: nobody waits for it.
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
         await child.wait()
     finally:
-        for task in (feeding, complaints):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(feeding, complaints, return_exceptions=True)
-    return last, words.decode(errors="replace")
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return listening.result(), ending.result().decode(errors="replace")
+
+
+async def _listen(
+    answers: asyncio.StreamReader, hear: Callable[[dict[str, Any]], None]
+) -> dict[str, Any] | None:
+    """Hand each answer on but the last, which is returned; None where there is none."""
+    last = None
+    async for line in answers:
+        if last is not None:
+            hear(last)
+        last = json.loads(line)
+    return last
 
 
 async def _feed(

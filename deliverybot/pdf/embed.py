@@ -5,6 +5,7 @@ Subsets keep their glyph ids, so the volumes' streams are copied as they are.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import pathlib
@@ -15,7 +16,8 @@ import uharfbuzz as hb
 from fontTools import ttLib
 from fontTools.ttLib.tables import _c_m_a_p
 
-from deliverybot.pdf import plain, volume, writer
+from deliverybot import errors
+from deliverybot.pdf import files, plain, volume, writer
 
 #: Pixels of an emoji's height: 600 a inch at the list's type.
 _EMOJI_HEIGHT = 72
@@ -34,10 +36,11 @@ class _Group:
 class Library:
     """The font resources of a set of volumes, written once."""
 
-    def __init__(self, out: writer.Writer, files: pathlib.Path) -> None:
-        """Write into a PDF; `files` holds the font files by their hash."""
+    def __init__(self, out: writer.Writer, folder: pathlib.Path) -> None:
+        """Write into a PDF; `folder` holds the font files by their hash."""
         self._out = out
-        self._files = files
+        self._folder = folder
+        self._whole: set[str] = set()
         self._faces: dict[tuple[str, int], list[volume.Font]] = {}
         self._groups: dict[tuple[str, int], list[_Group]] = {}
         self._emoji: list[tuple[tuple[int, str], volume.Font]] = []
@@ -91,7 +94,15 @@ class Library:
             self.objects[user] = pictures[key].font(font.glyphs)
 
     def _path(self, name: str) -> pathlib.Path:
-        return self._files / name
+        """Return a font's file; raises LetterError where it is not the one that was set in."""
+        path = self._folder / name
+        with contextlib.suppress(FileNotFoundError):
+            if name in self._whole or files.sha256(path) == name:
+                self._whole.add(name)
+                return path
+        what = f"the font {name}, in which volumes of the list are set, is missing or damaged"
+        hint = "remove the folder volumes in state_dir; the next start makes all anew"
+        raise errors.LetterError([errors.Fault(level="fault", what=what, hint=hint)])
 
 
 class _Embedded:
