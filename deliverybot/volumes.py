@@ -133,11 +133,10 @@ async def _make(
 ) -> dict[int, pathlib.Path]:
     """Typeset the volumes from one number to another; return those that hold."""
     size = job.form.size
-    start, end = (first - 1) * size + 1, min(last * size, job.upto)
-    revision = book.signatures.standing(job.slug).list_revision
     form = job.form.fingerprint()
     done: dict[int, pathlib.Path] = {}
-    at = start
+    revisions: dict[int, int] = {}
+    at = (first - 1) * size + 1
 
     def on_disk(one: bindery.Made) -> None:
         nonlocal at
@@ -150,7 +149,7 @@ async def _make(
             "number": one.number, "first": one.first, "last": one.last, "form": form,
             "path": str(one.path.relative_to(job.state)), "sha256": one.sha256, "pages": one.pages,
         }  # fmt: skip
-        old = book.volumes.seal(job.slug, values, revision=revision, now=job.clock())
+        old = book.volumes.seal(job.slug, values, revision=revisions[one.number], now=job.clock())
         if old is not None:
             done[one.number] = one.path
         # What is not sealed, or no more, may name who asked not to be named.
@@ -158,14 +157,27 @@ async def _make(
         if gone and gone not in {sealed.path for sealed in book.volumes.sealed(job.slug)}:
             (job.state / gone).unlink(missing_ok=True)
 
-    job.reporter.typesetting(job.slug, start - 1, job.upto)
+    job.reporter.typesetting(job.slug, at - 1, job.upto)
     await child.again(
         lambda: bindery.typeset(
-            job.lines(at, end), job.form, folder=place, fonts=job.fonts, limits=job.limits,
-            made=on_disk,
+            _signers(book, job, range(count(at, size), last + 1), revisions), job.form,
+            folder=place, fonts=job.fonts, limits=job.limits, made=on_disk,
         )
     )  # fmt: skip
     return done
+
+
+def _signers(
+    book: ledger.Ledger, job: Job, numbers: range, revisions: dict[int, int]
+) -> Iterator[model.ListedSigner]:
+    """Read the signers of volumes; note the list's revision before each, so that it still holds.
+
+    A change costs the volume at hand, not all behind it.
+    """
+    size = job.form.size
+    for number in numbers:
+        revisions[number] = book.signatures.standing(job.slug).list_revision
+        yield from job.lines((number - 1) * size + 1, min(number * size, job.upto))
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:

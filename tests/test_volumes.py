@@ -413,6 +413,19 @@ async def test_a_signer_hidden_meanwhile_is_in_nothing_that_is_kept(
     assert (one.marks(), one.ear.heard) == before
 
 
+async def test_a_change_meanwhile_costs_no_more_than_the_volumes_at_hand(
+    fresh: Callable[..., Desk],
+) -> None:
+    long = "Ada of Saint-Étienne " * 12
+    people = [build.signer(n, name=long, city=long) for n in range(1, 3001)]
+    one = fresh(people, plan="at = [3000]")
+    one.ear.then[100] = lambda: one.hide(3000)
+    await one.freeze()
+    assert len(one.ear.heard) < 45, "30 volumes, and the few at hand once more"
+    assert set(one.sealed()) == set(range(1, 31))
+    assert one.is_tidy()
+
+
 async def test_a_list_that_changes_all_the_time_waits_for_the_next_run(
     fresh: Callable[..., Desk],
 ) -> None:
