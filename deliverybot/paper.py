@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 
-from deliverybot import config, ledger, model, render, volumes
+from deliverybot import config, ledger, model, render, screen, volumes
 from deliverybot.pdf import bindery, child, press, volume
 
 
@@ -172,7 +172,7 @@ def _job(
         for file in kept.glob("*"):
             (fonts / file.name).symlink_to(file.absolute())
     form = volume.Form(
-        title=facts.title,
+        title=screen.clean(facts.title, len(facts.title)),
         language=facts.language,
         paper=facts.paper,
         size=desk.settings.pdf.volume,

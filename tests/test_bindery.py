@@ -189,6 +189,25 @@ async def test_a_withheld_signer_keeps_the_number_and_shows_no_place(bench: Benc
     assert "Leeds" not in text
 
 
+async def test_a_list_may_show_places_alone(bench: Bench) -> None:
+    people = [
+        model.ListedSigner(number=1, name="", city="Leeds"),
+        model.ListedSigner(number=2, name=""),
+        model.ListedSigner(number=3, name="", city="Graz", country="Austria"),
+    ]
+    done = await bench.bound(people, fields=("city", "country"))
+    text = by_poppler(done.path)
+    assert all(line in text for line in ("1 Leeds\n", "2 Name withheld\n", "3 Graz, Austria\n"))
+
+
+async def test_what_an_older_ledger_may_hold_is_cleaned(bench: Bench) -> None:
+    people = signers([("Ada\tof\r\nLeeds\x00\ud800", "\u2028", ""), ("\r", "Graz", "")])
+    text = by_poppler((await bench.bound(people, csv=True)).path)
+    assert "1 Ada of Leeds\n" in text
+    assert "2 Name withheld\n" in text
+    assert "Graz" not in text
+
+
 @pytest.mark.parametrize(
     "name",
     [

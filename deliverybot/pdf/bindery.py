@@ -128,18 +128,22 @@ def _lines(signers: Iterable[model.ListedSigner], form: volume.Form) -> Iterator
     row = io.StringIO()
     table = csv.writer(row)
     for signer in signers:
-        shown = [getattr(signer, name) for name in form.fields]
-        if not signer.name:
+        shown = [_printable(getattr(signer, name)) for name in form.fields]
+        if not any(shown) or ("name", "") in zip(form.fields, shown, strict=True):
             shown = []  # without the name the place is withheld too: it could tell who it is
         parts = [str(signer.number), *shown]
         if form.csv:
             row.seek(0)
             row.truncate()
-            fields = (getattr(signer, name) if shown else "" for name in form.fields)
+            fields = shown or [""] * len(form.fields)
             table.writerow([signer.number, *map(screen.formula_safe, fields)])
             parts.append(row.getvalue().rstrip("\r\n"))
-        line = "\t".join(part.replace("\t", " ") for part in parts)
-        yield f"{line.replace(chr(10), ' ')}\n".encode()
+        yield ("\t".join(parts) + "\n").encode()
+
+
+def _printable(text: str) -> str:
+    """Clean what an older version of ours, or another hand, left in the ledger."""
+    return text if text.isprintable() else screen.clean(text)
 
 
 def room(max_message: int) -> int:

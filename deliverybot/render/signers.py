@@ -31,7 +31,7 @@ def paragraphs(
 
 
 def line(row: model.ListedSigner, fields: tuple[str, ...], hidden: str = "") -> str:
-    """Return what is shown of one signer, as HTML; `hidden` stands where the name is empty."""
+    """Return what is shown of one signer, as HTML; `hidden` stands where that is nothing."""
     parts = []
     for field in fields:
         if text := getattr(row, field):
@@ -39,7 +39,7 @@ def line(row: model.ListedSigner, fields: tuple[str, ...], hidden: str = "") -> 
         elif field == "name":
             # Without the name the place is withheld too: it could tell who it is.
             return hidden
-    return ", ".join(parts)
+    return ", ".join(parts) or hidden
 
 
 def _field(text: str) -> str:
