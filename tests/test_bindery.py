@@ -10,6 +10,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import os
 import pathlib
 import re
 import subprocess
@@ -392,6 +393,55 @@ async def test_a_name_that_no_font_can_draw_is_refused_before_it_is_set(bench: B
     assert "Bo" in fault.what
     assert fault.hint.startswith("install fonts-")
     assert not bench.made
+
+
+def listing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Let fc-list name these fonts: file, family, format, outline, colour, code points."""
+    script = tmp_path / "bin" / "fc-list"
+    script.parent.mkdir(exist_ok=True)
+    named = []
+    for line in lines:
+        file, family, kind, drawn, charset = line.split("|")
+        named.append(f"{file}\t0\t{family}\t1\t{kind}\t{drawn}\t{charset}\n")
+    (tmp_path / "fonts.txt").write_text("".join(named))
+    script.write_text(f"#!/bin/sh\ncat '{tmp_path}/fonts.txt'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+
+
+def test_fonts_that_cannot_be_drawn_from_are_passed_over(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing(
+        tmp_path, monkeypatch,
+        "a.ttf|Plain|TrueType|TrueFalse|20-7e",
+        "b.pcf|Bitmap|PCF|FalseFalse|20-7e 1f3ff",
+        "c.ttf|Noto Color Emoji|TrueType|TrueTrue|1f300-1f5ff",
+        "d.ttf|Other Emoji|TrueType|FalseTrue|1f300-1f5ff",
+    )  # fmt: skip
+    case = fonts.at_hand()
+    assert case.main.family == "Plain"
+    assert case.emoji is None
+    assert case.missing("a\U0001f3ff") == {"\U0001f3ff"}
+    listing(
+        tmp_path,
+        monkeypatch,
+        "a|Plain|TrueType|True|20-7e",
+        "e|Noto Color Emoji|TrueType|FalseTrue|1f300",
+    )
+    assert fonts.at_hand().missing("a\U0001f300") == set()
+
+
+async def test_a_font_that_has_less_than_fontconfig_says_is_found_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = fonts.at_hand().main.file
+    listing(bench.folder, monkeypatch, f"{file}|Noto Sans|TrueType|TrueFalse|20-7e 2013 2026 4e00")
+    with pytest.raises(errors.LetterError, match=r"U\+4E00 .*, as in “Ada 一"):
+        await bench.typeset(signers([("Ada 一", "Leeds", "")]))
+    assert not bench.made
+    with pytest.raises(errors.LetterError, match=r"U\+2019"):
+        await bench.typeset(signers([("Ada", "Leeds", "")]), group="’")
 
 
 async def test_a_damaged_volume_is_refused_and_named(bench: Bench) -> None:

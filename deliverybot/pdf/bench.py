@@ -92,6 +92,10 @@ class _Desk:
             streams.append(zlib.compress(content))
             pages.append(volume.page(count, streams[-1]))
         gate.complete(found, range(first, last + 1), f"volume {number}")
+        # Fontconfig may think better of a font than HarfBuzz does; glyph 0 is a box.
+        boxes = [used.glyphs[0][0] for used in hand.fonts if 0 in used.glyphs]
+        if boxes:
+            raise _undrawn(set("".join(boxes)) or {"\ufffd"}, signers)
         head = {
             "number": number, "first": first, "last": last, "paper": self._form.paper,
             "group": self._form.group, "pages": [dataclasses.asdict(page) for page in pages],
@@ -106,12 +110,9 @@ class _Desk:
     def _preflight(self, signers: list[Signer]) -> None:
         """Raise LetterError where a character has no glyph in any font here."""
         text = set("".join(itertools.chain.from_iterable(signer[1] for signer in signers)))
-        missing = self._case.missing("".join(text) + self._form.title + self._form.withheld)
-        if missing:
-            lines = [" ".join(filter(None, signer[1])) for signer in signers]
-            near = [line for line in lines if not missing.isdisjoint(line)]
-            page = "".join(f"<p>{html.escape(line)}</p>" for line in near)
-            raise errors.LetterError(glyphs.faults(map(ord, missing), page))
+        ours = self._form.title + self._form.withheld + self._form.group + setter.SIGNS
+        if missing := self._case.missing("".join(text) + ours):
+            raise _undrawn(missing, signers)
 
     def _font(self, used: setter.Used) -> dict[str, Any]:
         """Describe a font resource, and keep its file: it is needed whenever this is bound."""
@@ -126,6 +127,14 @@ class _Desk:
             "name": used.name.decode(), "kind": used.kind, "file": self._hashes[file],
             "index": used.face.index, "glyphs": used.glyphs,
         }  # fmt: skip
+
+
+def _undrawn(missing: set[str], signers: list[Signer]) -> errors.LetterError:
+    """Say which characters have no glyph, and in which lines they stand."""
+    lines = [" ".join(filter(None, signer[1])) for signer in signers]
+    near = [line for line in lines if not missing.isdisjoint(line)]
+    page = "".join(f"<p>{html.escape(line)}</p>" for line in near)
+    return errors.LetterError(glyphs.faults(map(ord, missing), page))
 
 
 def _in_order(signers: list[Signer], order: str) -> list[Signer]:

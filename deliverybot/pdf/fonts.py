@@ -22,7 +22,13 @@ from deliverybot import errors
 EMOJI = 0x1F000
 #: Han is drawn in the way of the language: ISO 639-1 (and region) to the family's last word.
 _HAN = {"ja": "JP", "ko": "KR", "zh-tw": "TC", "zh-hant": "TC", "zh-hk": "HK"}
-_LISTING = "%{file}\t%{index}\t%{family[0]}\t%{fontversion}\t%{fontformat}\t%{charset}\n"
+_LISTING = (
+    "%{file}\t%{index}\t%{family[0]}\t%{fontversion}\t%{fontformat}\t%{outline}%{color}"
+    "\t%{charset}\n"
+)
+#: What fontconfig says of an outline font, and of one of coloured pictures; no other is drawn here.
+_OUTLINES, _PICTURES = {"TrueFalse", "True"}, "FalseTrue"
+_EMOJI_FAMILY = "Noto Color Emoji"
 #: Regular upright faces of one design; fontconfig's weight 80 is CSS's 400.
 _WANTED = ":weight=80:slant=0:width=100:variable=False"
 #: What is an emoji only by the sign behind it: a key around a digit, the selector of the form.
@@ -127,7 +133,8 @@ def at_hand(language: str = "en") -> Typecase:
             version=int(version or 0), ranges=_ranges(charset),
             truetype=kind == "TrueType" and charset.startswith("20-7e"),
         )
-        for file, index, family, version, kind, charset in lines
+        for file, index, family, version, kind, drawn, charset in lines
+        if drawn in _OUTLINES or (family == _EMOJI_FAMILY and drawn == _PICTURES)
     ]  # fmt: skip
     return Typecase(faces, language)
 
@@ -170,7 +177,7 @@ def _rank(face: Face, region: str) -> tuple[int, str, str, int]:
 
 
 def _is_emoji(face: Face) -> bool:
-    return face.family == "Noto Color Emoji"
+    return face.family == _EMOJI_FAMILY
 
 
 def _stays(char: str, face: Face | None) -> bool:

@@ -20,6 +20,8 @@ from deliverybot.pdf import fonts, operators, plain, shaping, volume
 LEADING = 8.6
 MARGIN, TOP, BOTTOM, GUTTER = 42.5, 64.0, 50.0, 14.0
 COLUMNS = 3
+#: Signs of our own between numbers and fields, and where something is cut.
+SIGNS = "–-…, "
 #: Lines of one signer; 255 wide letters need a dozen, and only a joke needs more than this.
 MOST_LINES = 40
 #: Words with the blank behind them; letters of scripts without blanks each by itself.
