@@ -125,7 +125,7 @@ class _Desk:
                     shutil.copyfileobj(source, copy)
         return {
             "name": used.name.decode(), "kind": used.kind, "file": self._hashes[file],
-            "index": used.face.index, "glyphs": used.glyphs,
+            "index": used.face.index, **volume.columns(used.glyphs),
         }  # fmt: skip
 
 
