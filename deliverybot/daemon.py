@@ -235,14 +235,23 @@ def _say(decision: verbs.Decision) -> str:
 async def once(works: Works) -> None:
     """Do all that is due now, then stop."""
     with works.book.only_daemon(works.clock()):
-        await works.start()
-        for slug in works.campaigns:
-            await works.poll(slug)
-        await works.freeze()
-        # Both to their end: trouble with a post must not cut off a letter after its dot.
-        for trouble in await asyncio.gather(works.send(), works.publish(), return_exceptions=True):
-            if trouble is not None:
-                raise trouble
+        try:
+            await _once(works)
+        except asyncio.CancelledError:
+            # The thread that reads a source is not cancelled with its task: it looks here.
+            works.stopping = True
+            raise
+
+
+async def _once(works: Works) -> None:
+    await works.start()
+    for slug in works.campaigns:
+        await works.poll(slug)
+    await works.freeze()
+    # Both to their end: trouble with a post must not cut off a letter after its dot.
+    for trouble in await asyncio.gather(works.send(), works.publish(), return_exceptions=True):
+        if trouble is not None:
+            raise trouble
 
 
 async def run(works: Works) -> None:

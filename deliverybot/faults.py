@@ -189,7 +189,8 @@ def _not_one_of(path: places.Path, options: list[str], origin: Origin) -> tuple[
         return f'{name} = "{value}" is not in this version', later
     close = places.nearest(str(value), options)
     either = " or ".join(filter(None, [", ".join(options[:-1]), options[-1]]))
-    what = f"'{name}' must be {either}, not {value!r}"
+    given = str(value).lower() if isinstance(value, bool) else repr(value)
+    what = f"'{name}' must be {either}, not {given}"
     return what, f"did you mean '{close}'?" if close else ""
 
 

@@ -86,6 +86,7 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         signers=_in_order(book, case) if attach and not bound else None,
         volumes=volumes.count(milestone.upto, settings.pdf.volume) if attach and bound else 0,
         upto=milestone.upto,
+        order=campaign.signers.order,
         fields=campaign.signers.fields,
         comments=tuple(_comments(book, case)),
         paper=settings.pdf.paper,

@@ -183,6 +183,19 @@ async def test_each_page_says_what_it_holds(bench: Bench) -> None:
         assert label in page
 
 
+async def test_a_page_with_one_signer_says_one_number(bench: Bench) -> None:
+    done = await bench.bound(crowd(101))
+    head = by_pdfium(done.path)[2].splitlines()[0]
+    assert head == "101"
+
+
+async def test_a_sorted_page_says_the_numbers_of_its_volume(bench: Bench) -> None:
+    done = await bench.bound(crowd(600), order="name", size=1000)
+    pages = by_pdfium(done.path)[1:]
+    assert len(pages) > 1
+    assert {page.splitlines()[0] for page in pages} == {"1–600"}
+
+
 async def test_a_withheld_signer_keeps_the_number_and_shows_no_place(bench: Bench) -> None:
     people = signers([PEOPLE["Latin"], ("", "Leeds", "England"), PEOPLE["Greek"]])
     text = by_poppler((await bench.bound(people)).path)

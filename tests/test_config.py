@@ -120,6 +120,7 @@ kind = "y"
         ("database = 5\n", "'database' must be a text in \"quotes\", not a whole number", ""),
         ('state_dir = ""\n', "'state_dir'", ""),
         ('[pdf]\npaper = "A5"\n', "'paper' must be A4 or Letter, not 'A5'", ""),
+        ("[pdf]\npaper = true\n", "'paper' must be A4 or Letter, not true", ""),
         (
             "[pdf]\ncpu = 1.5\n",
             "'cpu' must be a whole number, not a number with a point",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import os
@@ -110,6 +111,20 @@ async def test_once_goes_from_the_source_to_the_letter_and_the_news(
     assert post.state == "posted"
     assert here.news() == [post.text]
     assert post.text == "120 people ask: Stop every sale. https://campaigns.example/p/faces"
+
+
+async def test_once_that_is_stopped_ends_the_reading_and_goes_on_there(here: Installation) -> None:
+    here.campaign(signers=20_000)
+    with here.book() as book:
+        works = build.works(book, here.known, here.settings, here.clock)
+        task = asyncio.create_task(daemon.once(works))
+        while not book.signatures.standing("faces").cursor:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.get_running_loop().shutdown_default_executor()
+        assert 0 < book.signatures.listed("faces", 20_000) < 20_000
 
 
 async def test_once_more_does_nothing(here: Installation, box: postbox.Postbox) -> None:

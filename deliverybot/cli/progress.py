@@ -10,6 +10,9 @@ from typing import Any
 
 log = logging.getLogger("deliverybot.progress")
 
+#: A bar, what it is of and the time that is left need this many columns.
+_NARROW = 80
+
 
 class Lines:
     """Says in the log what is being done; every tenth of a long reading."""
@@ -75,5 +78,8 @@ def reporter() -> Iterator[Lines | Bars]:
     from rich import console, progress
 
     screen = console.Console(stderr=True)
-    with progress.Progress(console=screen, transient=True) as bars:
+    columns = progress.Progress.get_default_columns()
+    if screen.width < _NARROW:
+        columns = columns[:-1]  # the time that is left would be cut to "0:00:…"
+    with progress.Progress(*columns, console=screen, transient=True) as bars:
         yield Bars(bars)

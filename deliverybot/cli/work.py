@@ -59,7 +59,7 @@ def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.
         counts = f"{out.plural(one.signatures, 'signature')}, {one.listed} may be named"
         states = {"deliveries": one.deliveries, "posts": one.posts}
         stand = "".join(f"; {what}: {out.counts(n)}" for what, n in states.items() if n)
-        click.echo(f"{one.slug}: {counts}{stand}")
+        out.paragraphs(f"{one.slug}: {counts}{stand}")
         for why in one.reasons:
             out.reason(why)
 

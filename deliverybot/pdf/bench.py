@@ -85,7 +85,7 @@ class _Desk:
         table = _table(signers) if self._form.csv else (b"", 0, 0)
         in_order = _in_order(signers, self._form.order)
         by_number = ((number, list(filter(None, shown))) for number, shown, _ in in_order)
-        hand = setter.Setter(self._shaper, self._plain, self._form, number)
+        hand = setter.Setter(self._shaper, self._plain, self._form, number, last)
         pages, streams, found = list[volume.Page](), list[bytes](), list[int]()
         for count, content in hand.pages(by_number):
             found += gate.numbers(content)

@@ -148,7 +148,7 @@ def _printable(text: str) -> str:
 
 def room(max_message: int) -> int:
     """Return how many bytes a PDF may have to fit into a mail of `max_message` bytes."""
-    return int((max_message - _WORDS) / _ENCODED)
+    return max(0, int((max_message - _WORDS) / _ENCODED))
 
 
 def parts(
@@ -170,7 +170,10 @@ def parts(
             left = most - front - rest
         if size > left:
             hint = "raise max_message under [mail], or lower volume under [pdf]"
-            what = f"one volume of the list has {size:,} bytes, more than a mail may hold"
+            what = (
+                f"one volume of the list has about {front + rest + size:,} bytes with the letter"
+                f" and the fonts, and a mail may hold {most:,} of it"
+            )
             raise errors.LetterError([errors.Fault(level="fault", what=what, hint=hint)])
         shared[-1].append(path)
         left -= size

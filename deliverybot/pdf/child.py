@@ -88,11 +88,11 @@ async def run(
         async with asyncio.timeout(limits.time):
             report, words = await _talk(child, limited, more, hear)
     except TimeoutError:
-        raise _limit(what, "time", f"{limits.time} seconds", "time") from None
+        raise _limit(what, "time", _seconds(limits.time), "time") from None
     finally:
         await _end(child)
     if child.returncode == -signal.SIGXCPU:
-        raise _limit(what, "processor time", f"{limits.cpu} seconds", "cpu")
+        raise _limit(what, "processor time", _seconds(limits.cpu), "cpu")
     if child.returncode or report is None:
         raise _broken(what, child.returncode or 0, words, limits)
     return report
@@ -180,6 +180,10 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         await child.wait()
+
+
+def _seconds(number: int) -> str:
+    return "1 second" if number == 1 else f"{number:,} seconds"
 
 
 def _limit(what: str, kind: str, much: str, key: str) -> errors.LetterError:

@@ -48,13 +48,19 @@ class Setter:
     """Sets the signers of one volume."""
 
     def __init__(
-        self, shaper: shaping.Shaper, letters: plain.Plain, form: volume.Form, number: int
+        self,
+        shaper: shaping.Shaper,
+        letters: plain.Plain,
+        form: volume.Form,
+        number: int,
+        upto: int,
     ) -> None:
-        """Begin volume `number`, from 1, in its form."""
+        """Begin volume `number`, from 1, in its form; it ends with the signer numbered `upto`."""
         self._shaper = shaper
         self._plain = letters
         self._form = form
         self._number = number
+        self._upto = upto
         self._page_number = 0
         width, self._height = volume.PAPERS[form.paper]
         #: Points from one column to the next, and thousandths of a column and of the page.
@@ -98,7 +104,11 @@ class Setter:
     def _page(self, columns: list[list[bytes]], numbers: list[int]) -> bytes:
         self._page_number += 1
         top = self._height - TOP
-        span = self._field(volume.span(min(numbers), max(numbers), self._form.group))
+        first, last = numbers[0], numbers[-1]
+        if self._form.order != "number":
+            # A sorted page holds numbers from anywhere: say those of its volume.
+            first, last = (self._number - 1) * self._form.size + 1, self._upto
+        span = self._field(volume.span(first, last, self._form.group))
         foot = self._field(f"{self._number}-{self._page_number}")
         title = self._title(self._whole - operators.width(span) - 2000)
         out = [b"BT /F0 %g Tf %g TL 0.4 g\n" % (operators.TYPE, LEADING)]

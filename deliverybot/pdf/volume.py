@@ -27,7 +27,7 @@ from deliverybot.pdf import files
 
 _MAGIC = b"deliverybot volume 1\n"
 #: Grows whenever other code would set other pages from the same form.
-MAKER = 1
+MAKER = 2
 #: Bytes of a page's own objects in the finished PDF, and of their entries in its table.
 OBJECTS = 160
 #: Points: width and height.
@@ -140,8 +140,12 @@ class Volume:
 
 
 def span(first: int, last: int, group: str) -> str:
-    """Write two numbers with what stands between thousands: "10,001-20,000", with an en dash."""
-    return f"{first:,}–{last:,}".replace(",", group)
+    """Write two numbers with what stands between thousands: "10,001-20,000", with an en dash.
+
+    One signer alone is one number.
+    """
+    shown = f"{first:,}" if first == last else f"{first:,}–{last:,}"
+    return shown.replace(",", group)
 
 
 def damaged(path: pathlib.Path) -> errors.LetterError:

@@ -39,6 +39,8 @@ class Facts:
     #: Volumes that are bound behind the letter, and the number of their last signer.
     volumes: int = 0
     upto: int = 0
+    #: "number", "name" or "place": what the list is sorted by.
+    order: str = "number"
     #: Fields of a signer that are printed, in this order.
     fields: tuple[str, ...] = ("name", "city", "country")
     #: Comments that a person approved, as many as a letter prints.
@@ -92,6 +94,7 @@ def values(facts: Facts) -> dict[str, object]:
         "withheld": figures.withheld,
         "named": facts.signers is not None or facts.volumes > 0,
         "volumes": facts.volumes,
+        "order": facts.order,
         "comments": len(facts.comments),
         "as_of": as_of(facts),
         "date": facts.date,

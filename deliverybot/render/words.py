@@ -37,7 +37,9 @@ def group(language: str) -> str:
 
 
 def span(first: int, last: int, language: str) -> str:
-    """Write two numbers as a range, with an en dash between."""
+    """Write two numbers as a range, with an en dash between; one alone where they are the same."""
+    if first == last:
+        return number(first, language)
     return f"{number(first, language)}\N{EN DASH}{number(last, language)}"
 
 
