@@ -8,6 +8,7 @@ import datetime as dt
 import os
 import pathlib
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 
@@ -113,18 +114,32 @@ async def test_once_goes_from_the_source_to_the_letter_and_the_news(
     assert post.text == "120 people ask: Stop every sale. https://campaigns.example/p/faces"
 
 
-async def test_once_that_is_stopped_ends_the_reading_and_goes_on_there(here: Installation) -> None:
+class Halting(build.Silent):
+    """Waits after the first batch of a reading until it may go on."""
+
+    def __init__(self) -> None:
+        self.read = threading.Event()
+        self.go = threading.Event()
+
+    def reading(self, slug: str, done: int, size: int) -> None:
+        self.read.set()
+        self.go.wait(60)
+
+
+async def test_once_that_is_stopped_ends_the_reading_behind_its_batch(here: Installation) -> None:
     here.campaign(signers=20_000)
     with here.book() as book:
-        works = build.works(book, here.known, here.settings, here.clock)
+        halting = Halting()
+        known = {one.slug: one for one in here.known}
+        works = daemon.Works(book, here.settings, known, clock=here.clock, reporter=halting)
         task = asyncio.create_task(daemon.once(works))
-        while not book.signatures.standing("faces").cursor:
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(halting.read.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        halting.go.set()
         await asyncio.get_running_loop().shutdown_default_executor()
-        assert 0 < book.signatures.listed("faces", 20_000) < 20_000
+        assert book.signatures.listed("faces", 20_000) == 10_000
 
 
 async def test_once_more_does_nothing(here: Installation, box: postbox.Postbox) -> None:
