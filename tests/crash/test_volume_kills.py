@@ -175,14 +175,29 @@ def after_a_start(driver: bots.Driver, world: bots.World) -> bots.World:
 # --- at a known moment ----------------------------------------------------------------------------
 
 
-def met_at_work(world: bots.World, pid: int) -> int:
-    """Stop the child that typesets when a volume is sealed, and others are not; its number."""
+def met_at_work(world: bots.World, pid: int) -> int | None:
+    """Stop the child that typesets when a volume is sealed, and others are not; its number.
+
+    None where it was too quick for us.
+    """
     bench = processes.child_of(pid, BENCH)
-    assert processes.halt(bench)
-    while not sealed(world):
+    while processes.halt(bench):
+        if sealed(world):
+            return bench if len(sealed(world)) < FULL else None
         processes.go_on(bench)
-    assert len(sealed(world)) < FULL
-    return bench
+    return None
+
+
+def caught_at_work(driver: bots.Driver, fresh: bots.Fresh) -> tuple[bots.World, bots.Run, int]:
+    """Start bots until one is met while it typesets."""
+    while True:
+        world = fresh()
+        run = driver.start(world)
+        bench = met_at_work(world, run.pid)
+        if bench is not None:
+            return world, run, bench
+        run.kill()
+        run.wait()
 
 
 @pytest.mark.parametrize("module", [PLATE, BENCH])
@@ -194,9 +209,12 @@ def test_what_a_killed_child_did_is_done_again_in_the_same_run(
     fresh: bots.Fresh,
     undisturbed: Undisturbed,
 ) -> None:
-    world = fresh()
-    run = driver.start(world)
-    child = met_at_work(world, run.pid) if module == BENCH else processes.child_of(run.pid, module)
+    if module == BENCH:
+        world, run, child = caught_at_work(driver, fresh)
+    else:
+        world = fresh()
+        run = driver.start(world)
+        child = processes.child_of(run.pid, module)
     os.kill(child, number)
     os.kill(child, signal.SIGCONT)
     assert not run.wait()
@@ -229,9 +247,7 @@ def test_a_child_that_is_killed_each_time_holds_the_letter_until_the_next_start(
 def test_a_killed_bot_takes_its_child_along_and_leaves_what_is_sealed(
     driver: bots.Driver, fresh: bots.Fresh, undisturbed: Undisturbed
 ) -> None:
-    world = fresh()
-    run = driver.start(world)
-    bench = met_at_work(world, run.pid)
+    world, run, bench = caught_at_work(driver, fresh)
     run.kill()
     assert run.wait()
     bots.until(lambda: processes.is_gone(bench))
@@ -262,13 +278,18 @@ def test_a_volume_that_was_not_sealed_yet_is_gone_with_the_next_start(
 def test_a_stop_while_volumes_are_made_keeps_what_is_sealed(
     driver: bots.Driver, fresh: bots.Fresh, undisturbed: Undisturbed
 ) -> None:
-    world = fresh()
-    with bots.bot(world, "run") as process:
-        bench = met_at_work(world, process.pid)
-        before = sealed(world)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(SECONDS) == 0
-    bots.until(lambda: processes.is_gone(bench))
+    bench = None
+    while bench is None:
+        world = fresh()
+        with bots.bot(world, "run") as process:
+            bench = met_at_work(world, process.pid)
+            if bench is None:
+                continue
+            before = sealed(world)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+    child = bench
+    bots.until(lambda: processes.is_gone(child))
     assert before
     assert sealed(world) == before
     assert not list((world.folder / "var").rglob(".*"))
