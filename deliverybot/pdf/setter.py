@@ -188,13 +188,21 @@ class Setter:
         """Yield the words of a text, those in pieces that are longer than a line."""
         for token in _TOKENS.findall(text):
             rest = token
-            while operators.width(self._field(rest)) > self._room and len(rest) > 1:
-                fits = 1
-                while operators.width(self._field(rest[: fits + 1])) <= self._room:
-                    fits += 1
+            while self._length(rest) > self._room and len(rest) > 1:
+                # A few looks even at 255 letters, and none of them is kept.
+                ends = range(1, len(rest))
+                at = bisect.bisect_right(ends, self._room, key=lambda end: self._length(rest[:end]))
+                fits = ends[max(at, 1) - 1]
                 yield rest[:fits]
                 rest = rest[fits:]
             yield rest
+
+    def _length(self, word: str) -> float:
+        """Return how wide a word is, without setting it."""
+        data = self._plain.encode(word)
+        if data is not None:
+            return sum(map(self._widths.__getitem__, data))
+        return sum(run.width for run in self._shaper.runs(word))
 
     # -- fields and runs
 
