@@ -174,7 +174,7 @@ def number_of(line: str) -> re.Match[str] | None:
 
 def is_bound(page: str) -> bool:
     """Tell a page of a volume, whose head says which signers stand on it."""
-    return re.match(r"[0-9,]+–[0-9,]+\s", page) is not None
+    return re.match(r"[0-9,]+(–[0-9,]+)?\s*\n", page) is not None
 
 
 def labels(path: pathlib.Path) -> list[str]:
