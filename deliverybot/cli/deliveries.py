@@ -59,11 +59,7 @@ def deliveries_list(
     columns = ("id", "campaign", "milestone", "target", "state", "why")
     out.table(
         columns,
-        # Of a problem its first line; the rest, such as the names of parts, is what `show` is for.
-        (
-            (r.id, r.campaign, r.milestone, r.target, r.state, (r.problem or r.why).split("\n")[0])
-            for r in rows
-        ),
+        ((r.id, r.campaign, r.milestone, r.target, r.state, r.problem or r.why) for r in rows),
         empty=f"no deliveries of a campaign {campaign!r}" if campaign else "no deliveries",
     )
 
