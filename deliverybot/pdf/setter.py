@@ -32,7 +32,7 @@ _WORDS = re.compile(r"\S+ ?| ")
 _MOST_CODES = 250
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class Used:
     """One font resource, and the glyphs that it has drawn so far."""
 
@@ -74,7 +74,10 @@ class Setter:
         self._empty = b"(" + b"\x01" * self._digits + b"\x02"
         self._field = functools.cache(self._set_field)
         self._word = functools.cache(self._set_runs)
-        self._levels: dict[tuple[fonts.Face, str], list[Used]] = {}
+        self._levels: dict[fonts.Face, list[Used]] = {}
+        #: The emoji font that has room, and the font and code of each emoji.
+        self._emoji: Used | None = None
+        self._homes: dict[tuple[int, str], tuple[Used, bytes]] = {}
         #: The font resources, in the order of their first use.
         self.fonts = [Used(operators.PLAIN, "plain", shaper.case.main)]
 
@@ -188,9 +191,10 @@ class Setter:
         """Yield the words of a text, those in pieces that are longer than a line."""
         for token in _TOKENS.findall(text):
             rest = token
-            while self._length(rest) > self._room and len(rest) > 1:
-                # A few looks even at 255 letters, and none of them is kept.
-                ends = range(1, len(rest))
+            while (length := self._length(rest)) > self._room and len(rest) > 1:
+                # A few looks around what fits of letters of middling width, and none is kept.
+                middling = int(len(rest) * self._room / length)
+                ends = range(1, min(len(rest), 2 * middling + 2))
                 at = bisect.bisect_right(ends, self._room, key=lambda end: self._length(rest[:end]))
                 fits = ends[max(at, 1) - 1]
                 yield rest[:fits]
@@ -218,47 +222,66 @@ class Setter:
         return [piece for word in (words[::-1] if way == "rtl" else words) for piece in word]
 
     def _set_runs(self, text: str) -> list[operators.Piece]:
-        return [
-            self._set_run(part)
-            for run in self._shaper.runs(text)
-            for part in ([run] if run.actual else _agreeing(run))
-        ]
+        pieces: list[operators.Piece] = []
+        for run in self._shaper.runs(text):
+            if run.face is self._shaper.case.emoji:
+                pieces += self._set_emoji(run)
+            else:
+                parts = [run] if run.actual else _agreeing(run)
+                pieces += map(self._set_run, parts)
+        return pieces
 
     def _set_run(self, run: shaping.Run) -> operators.Piece:
-        emoji = run.face is self._shaper.case.emoji
-        font = self._font(run, "emoji" if emoji else "glyphs")
-        if emoji:
-            order = list(font.glyphs)
-            codes = [bytes([order.index(glyph.id) + 1]) for glyph in run.glyphs]
-        else:
-            codes = [glyph.id.to_bytes(2, "big") for glyph in run.glyphs]
-        drawn = operators.run(run.glyphs, codes)
+        font = self._font(run)
+        drawn = operators.run(run.glyphs, [glyph.id.to_bytes(2, "big") for glyph in run.glyphs])
         return font.name, operators.said(run.actual, drawn) if run.actual else drawn, run.width
 
-    def _font(self, run: shaping.Run, kind: str) -> Used:
+    def _set_emoji(self, run: shaping.Run) -> Iterator[operators.Piece]:
+        """Set a run in parts of one font; each emoji keeps the font that had room for it first."""
+        homes = [self._home(run.face, glyph) for glyph in run.glyphs]
+        start = 0
+        for font, group in itertools.groupby(homes, key=lambda home: home[0]):
+            codes = [code for _, code in group]
+            part = shaping.Run.of(run.face, run.glyphs[start : start + len(codes)])
+            start += len(codes)
+            yield font.name, operators.run(part.glyphs, codes), part.width
+
+    def _home(self, face: fonts.Face, glyph: shaping.Glyph) -> tuple[Used, bytes]:
+        """Return the font of an emoji and its code there."""
+        key = (glyph.id, glyph.text)
+        if key not in self._homes:
+            font = self._emoji
+            if font is None or len(font.glyphs) == _MOST_CODES or glyph.id in font.glyphs:
+                font = self._emoji = self._new("emoji", face)
+            font.glyphs[glyph.id] = (glyph.text, glyph.width)
+            self._homes[key] = (font, bytes([len(font.glyphs)]))
+        return self._homes[key]
+
+    def _font(self, run: shaping.Run) -> Used:
         """Return a font resource in which each of these glyphs says just this text."""
-        levels = self._levels.setdefault((run.face, kind), [])
+        levels = self._levels.setdefault(run.face, [])
         said = {glyph.id: (glyph.text, glyph.width) for glyph in run.glyphs}
         for font in levels:
-            fits = kind != "emoji" or len(font.glyphs.keys() | said) <= _MOST_CODES
-            if fits and all(
-                font.glyphs.get(glyph, words) == words for glyph, words in said.items()
-            ):
+            if all(font.glyphs.get(glyph, words) == words for glyph, words in said.items()):
                 break
         else:
-            font = Used(b"F%d" % len(self.fonts), kind, run.face)
-            self.fonts.append(font)
+            font = self._new("glyphs", run.face)
             levels.append(font)
         font.glyphs |= said
         return font
 
+    def _new(self, kind: str, face: fonts.Face) -> Used:
+        font = Used(b"F%d" % len(self.fonts), kind, face)
+        self.fonts.append(font)
+        return font
+
 
 def _agreeing(run: shaping.Run) -> Iterator[shaping.Run]:
-    """Part a run where a glyph says another text than it did before, or an emoji font is full."""
+    """Part a run where a glyph says another text than it did before."""
     said: dict[int, str] = {}
     start = 0
     for at, glyph in enumerate(run.glyphs):
-        if said.setdefault(glyph.id, glyph.text) != glyph.text or len(said) > _MOST_CODES:
+        if said.setdefault(glyph.id, glyph.text) != glyph.text:
             yield shaping.Run.of(run.face, run.glyphs[start:at])
             said, start = {glyph.id: glyph.text}, at
     yield shaping.Run.of(run.face, run.glyphs[start:])

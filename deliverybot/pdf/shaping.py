@@ -127,7 +127,7 @@ def _apart(glyph: Glyph, blank: int, wide: float) -> Iterator[Glyph]:
     """
     for letter in reversed(glyph.text[1:]):
         yield Glyph(blank, letter, wide, 0.0, 0.0, 0.0)
-    yield dataclasses.replace(glyph, text=glyph.text[:1])
+    yield dataclasses.replace(glyph, text=glyph.text[:1]) if glyph.text[1:] else glyph
 
 
 def _in_letters(glyph: Glyph) -> Iterator[Glyph]:
@@ -136,7 +136,7 @@ def _in_letters(glyph: Glyph) -> Iterator[Glyph]:
     Readers of Type 3 fonts know one letter a glyph.  Such a glyph has no id in
     the font; it is the letter's code point, negative.
     """
-    yield dataclasses.replace(glyph, text=glyph.text[:1])
+    yield dataclasses.replace(glyph, text=glyph.text[:1]) if glyph.text[1:] else glyph
     for letter in glyph.text[1:]:
         yield Glyph(-ord(letter), letter, 0.0, 0.0, 0.0, 0.0)
 
