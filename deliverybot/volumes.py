@@ -100,7 +100,7 @@ def sweep(book: ledger.Ledger, state: pathlib.Path) -> None:
     for folder in (state / FOLDER).glob("*/"):
         kept = {state / one.path for one in book.volumes.sealed(folder.name)}
         for file in folder.glob("*.volume"):
-            if file not in kept:
+            if file not in kept and not file.is_dir():
                 file.unlink(missing_ok=True)
 
 

@@ -435,6 +435,20 @@ def test_a_volume_made_anew_is_the_next_edition_and_names_the_file_it_replaces(
     assert book.audit.verify()[1] is None
 
 
+def test_a_volume_of_another_size_ends_those_that_share_signers_with_it(
+    book: ledger.Ledger,
+) -> None:
+    for slug in ("faces", "other"):
+        build.take(book, build.signers(60), slug)
+        for number in (1, 2, 3, 4):
+            seal(book, number, slug)
+    assert seal(book, 1, first=1, last=30, path="volumes/faces/b") == sealing(1)["path"]
+    assert editions(book) == [(1, 2), (4, 1)]
+    assert editions(book, "other") == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    assert seal(book, 2, first=31, last=60, path="volumes/faces/c") == sealing(2)["path"]
+    assert editions(book) == [(1, 2), (2, 2)]
+
+
 @pytest.mark.parametrize("state", [model.Signature.HIDDEN, model.Signature.WITHDRAWN])
 @pytest.mark.parametrize(
     ("number", "left"), [(1, [2, 3]), (10, [2, 3]), (11, [1, 3]), (30, [1, 2]), (31, [1, 2, 3])]

@@ -363,6 +363,22 @@ async def test_volumes_of_another_size_take_the_place_of_the_old(
     assert one.is_tidy()
 
 
+async def test_larger_volumes_leave_no_smaller_ones_behind(
+    fresh: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = fresh()
+    await one.grow(350)
+    stray = one.settings.state / "volumes" / "faces" / "00009-of-mine.volume"
+    stray.mkdir()
+    monkeypatch.setattr(f"{__name__}.SIZE", 150)
+    row = await one.freeze()
+    assert listed(text(one.pdf(row))) == list(range(1, 351))
+    assert [(vol.first, vol.last) for vol in one.sealed().values()] == [(1, 150), (151, 300)]
+    await one.freeze()
+    assert stray.is_dir(), "a folder is nobody's volume"
+    assert one.is_tidy()
+
+
 async def test_a_damaged_or_missing_volume_is_made_again(fresh: Callable[..., Desk]) -> None:
     one = fresh()
     await one.grow(350)

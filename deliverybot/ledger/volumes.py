@@ -39,13 +39,17 @@ class Volumes:
             campaign = tx.execute(sa.select(_C).where(_C.c.slug == slug).with_for_update()).one()
             if campaign.list_revision != revision:
                 return None
-            here = (_V.c.campaign_id == campaign.id) & (_V.c.number == values["number"])
+            ours = _V.c.campaign_id == campaign.id
+            here = ours & (_V.c.number == values["number"])
             old = tx.execute(sa.select(_V.c.edition, _V.c.path).where(here)).first()
             row = values | {"stale": False, "edition": old.edition + 1 if old else 1}
             if old:
                 tx.execute(sa.update(_V).where(here).values(row))
             else:
                 tx.execute(sa.insert(_V), row | {"campaign_id": campaign.id})
+            # Volumes of another size share signers with this one under other numbers.
+            shared = (_V.c.first <= row["last"]) & (_V.c.last >= row["first"])
+            tx.execute(sa.update(_V).where(ours, shared, ~here).values(stale=True))
             why = f"signers {row['first']} to {row['last']}, edition {row['edition']}"
             store.record(
                 tx, at=now, who="deliverybot", thing="volume", ref=row["number"], campaign=slug,
