@@ -203,7 +203,7 @@ async def test_style_that_is_not_understood_is_a_warning(tmp_path: pathlib.Path)
     ("limits", "said"),
     [
         (child.Limits(cpu=2, time=110), "2 seconds of processor time"),
-        (child.Limits(cpu=60, time=1), "1 seconds of time"),
+        (child.Limits(cpu=60, time=1), "1 second of time"),
         (child.Limits(cpu=60, time=110, memory=90_000_000), "90,000,000 bytes"),
     ],
 )
