@@ -19,8 +19,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from apscheduler.schedulers import asyncio as aps
 from apscheduler.triggers import cron, interval
 
-from deliverybot import campaign as campaigns
 from deliverybot import (
+    agenda,
     config,
     deliveries,
     errors,
@@ -36,6 +36,7 @@ from deliverybot import (
     sources,
     volumes,
 )
+from deliverybot import campaign as campaigns
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import records
 
@@ -75,7 +76,7 @@ class Works:
         self._reporter = reporter
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
-        self._desk = deliveries.Desk(
+        self._desk = agenda.Desk(
             settings=settings, campaigns=known, owner=self.owner, clock=clock, look=self._look
         )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
@@ -189,7 +190,7 @@ class Works:
 
     async def send(self) -> None:
         """Send with as many connections as the settings allow; none when nothing is ready."""
-        ready = deliveries.ready(self.book, self._desk)
+        ready = agenda.ready(self.book, self._desk)
         workers = min(ready, self.settings.mail.connections)
         hands = [self._send_all() for _ in range(workers)]
         # Not a TaskGroup: the trouble of one letter must not cut off another after its dot.

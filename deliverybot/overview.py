@@ -8,8 +8,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from deliverybot import agenda, config, ledger, milestones
 from deliverybot import campaign as campaigns
-from deliverybot import config, deliveries, ledger, milestones
 from deliverybot import posts as news
 from deliverybot.ledger import records
 
@@ -95,7 +95,7 @@ def status(
     now: dt.datetime,
 ) -> Status:
     """Work out where each campaign stands, as of `now`."""
-    slow = deliveries.rate_used(book, settings, now)
+    slow = agenda.rate_used(book, settings, now)
     found = []
     waiting = trouble = 0
     for campaign in known.values():
@@ -226,7 +226,7 @@ def _waiting_reasons(
     for row in letters:
         if row.state not in {"approved", "retrying"}:
             continue
-        at, why = deliveries.when(row, campaign, now)
+        at, why = agenda.when(row, campaign, now)
         if at is None:
             reasons.append(f"delivery {row.id} to {row.target} cannot go: {why}")
         elif at > now:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import build
+from deliverybot import agenda, config, deliveries, errors, ledger, mail, model, outcomes
 from deliverybot import campaign as campaigns
-from deliverybot import config, deliveries, errors, ledger, mail, model
 from deliverybot.ledger import records
 from deliverybot.mail import folder as folders
 
@@ -86,7 +86,7 @@ class Office:
     book: ledger.Ledger
     clock: build.Clock
     folder: pathlib.Path
-    desk: deliveries.Desk
+    desk: agenda.Desk
     plan: campaigns.Campaign
 
     def rows(self) -> list[records.Delivery]:
@@ -109,7 +109,7 @@ def office(
         one = build.campaign(tmp_path, **plan)
         build.grow(book, one, 100, now=clock())
         known = {one.slug: one}
-        desk = deliveries.Desk(settings=options, campaigns=known, owner=owner, clock=clock)
+        desk = agenda.Desk(settings=options, campaigns=known, owner=owner, clock=clock)
         made = Office(book=book, clock=clock, folder=tmp_path, desk=desk, plan=one)
         made.approve()
         return made
@@ -191,7 +191,7 @@ async def test_a_second_try_sends_the_very_same_bytes(office: Callable[..., Offi
     ("attempts", "minutes"), [(0, 5), (1, 15), (2, 45), (3, 120), (4, 240), (50, 240)]
 )
 def test_each_wait_is_longer_and_spread(attempts: int, minutes: int) -> None:
-    waits = {deliveries.wait(attempts, None) for _ in range(50)}
+    waits = {outcomes.wait(attempts, None) for _ in range(50)}
     assert len(waits) > 1
     assert min(waits) >= 0.8 * minutes * MINUTE
     assert max(waits) <= 1.2 * minutes * MINUTE
@@ -201,7 +201,7 @@ def test_each_wait_is_longer_and_spread(attempts: int, minutes: int) -> None:
     ("asked", "seconds"), [(0.0, 60), (5.0, 60), (300.0, 300), (1e6, 4 * 3600)]
 )
 def test_a_relay_that_asks_for_patience_is_obeyed_within_bounds(asked: float, seconds: int) -> None:
-    assert deliveries.wait(0, asked) == dt.timedelta(seconds=seconds)
+    assert outcomes.wait(0, asked) == dt.timedelta(seconds=seconds)
 
 
 async def test_a_letter_goes_again_after_its_wait_and_not_before(
@@ -242,7 +242,7 @@ async def test_a_relay_that_fails_is_left_alone_for_a_while(
     down = Courier(build.reply(LATER, phase="connect", code=0))
     assert not await one.send(down)
     assert [row.state for row in one.rows()] == ["approved", "approved"]
-    assert one.rows()[0].next_try == NOW + deliveries.RELAY_PAUSE
+    assert one.rows()[0].next_try == NOW + outcomes.RELAY_PAUSE
     up = Courier()
     assert not await one.send(up)
     one.clock.forward(minutes=5)
@@ -270,7 +270,7 @@ async def test_a_letter_waits_for_the_targets_hours(office: Callable[..., Office
     plan = campaigns.load(one.plan.file)
     desk = dataclasses.replace(one.desk, campaigns={"faces": plan})
     (row,) = one.rows()
-    at, why = deliveries.when(row, plan, NOW)  # Monday 15:00 UTC is 07:00 there
+    at, why = agenda.when(row, plan, NOW)  # Monday 15:00 UTC is 07:00 there
     assert at == NOW + dt.timedelta(hours=2)
     assert "outside office hours" in why
     assert not await deliveries.send_one(one.book, Courier(), desk)
@@ -281,9 +281,9 @@ async def test_a_letter_waits_for_the_targets_hours(office: Callable[..., Office
 def test_the_next_try_and_the_hours_are_both_kept(office: Callable[..., Office]) -> None:
     one = office()
     (row,) = one.rows()
-    assert deliveries.when(row, one.plan, NOW) == (NOW, "")
+    assert agenda.when(row, one.plan, NOW) == (NOW, "")
     waiting = dataclasses.replace(row, next_try=NOW + 7 * MINUTE)
-    at, why = deliveries.when(waiting, one.plan, NOW)
+    at, why = agenda.when(waiting, one.plan, NOW)
     assert at == NOW + 7 * MINUTE
     assert why == "waits before the next try"
 
@@ -298,7 +298,7 @@ async def test_what_lost_its_campaign_or_target_is_not_sent(
         known = {"faces": build.campaign(one.folder, targets=("somebody-else",))}
     desk = dataclasses.replace(one.desk, campaigns=known)
     (row,) = one.rows()
-    at, why = deliveries.when(row, known.get("faces"), NOW)
+    at, why = agenda.when(row, known.get("faces"), NOW)
     assert at is None
     assert f"no {gone}" in why
     courier = Courier()

@@ -17,7 +17,7 @@ from alembic.runtime import migration
 
 import build
 from deliverybot import errors, ledger, model
-from deliverybot.ledger import migrate, store, tables
+from deliverybot.ledger import correspondence, migrate, store, tables
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -48,7 +48,7 @@ def test_a_migrated_database_is_what_the_code_says(url: str) -> None:
         # SQLite gives defaults back in quotes, which Alembic takes for other ones.
         options = {"compare_type": True, "compare_server_default": not book.single_process}
         context = migration.MigrationContext.configure(tx, opts=options)
-        assert autogenerate.compare_metadata(context, tables.metadata) == []
+        assert autogenerate.compare_metadata(context, correspondence.tables.metadata) == []
         assert context.get_current_revision() == migrate.HEAD
 
 

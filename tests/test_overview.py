@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 import build
+from deliverybot import agenda, config, ledger, model, overview
 from deliverybot import campaign as campaigns
-from deliverybot import config, deliveries, ledger, model, overview
 from deliverybot.cli import out
 
 NOW = build.NOW
@@ -200,7 +200,7 @@ def test_a_rate_that_is_used_up_is_said(book: ledger.Ledger, tmp_path: pathlib.P
     plan = build.campaign(tmp_path, posts=(), targets=("ceo", "cto"))
     build.grow(book, plan, 100)
     rows = [build.approved(book, row, tmp_path) for row in book.deliveries.select()]
-    assert not deliveries.rate_used(book, options, NOW)
+    assert not agenda.rate_used(book, options, NOW)
     build.handed(book, rows[0])
     assert any("per_hour is used up" in reason for reason in status(book, plan, options)[0].reasons)
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from deliverybot import errors, model
 from deliverybot.ledger import attempts as tries
-from deliverybot.ledger import records, store, tables
+from deliverybot.ledger import records, rows, tables
 
-Row = TypeVar("Row", records.Delivery, records.Post)
 _C = tables.campaigns
-_M = tables.milestones
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,115 +38,13 @@ class Quota:
     since: dt.datetime
 
 
-#: Where a person asks for a move that a state does not allow: what can be done instead.
-_HINTS: Mapping[str, str] = {
-    "due": "it is not made yet; `deliverybot run` makes it",
-    "sending": "it is on its way just now; look again in a minute",
-    "handing_over": "it is on its way just now; look again in a minute",
-    "retrying": "it goes again by itself; `hold` or `cancel` stops that",
-    "unsure": "settle it with `resolve`",
-    "human": "`resolve` or `cancel` it",
-    "refused": "mend what was refused, then `hold` it, then `approve`",
-    **dict.fromkeys(("sent", "posted"), "it is gone and cannot be called back"),
-    **dict.fromkeys(("cancelled", "superseded"), "nothing moves it on from there"),
-}
-
-
-class Queue(Generic[Row]):
-    """One table of work with its allowed moves."""
-
-    def __init__(
-        self,
-        database: store.Store,
-        *,
-        thing: str,
-        table: sa.Table,
-        record: type[Row],
-        moves: Mapping[str, frozenset[str]],
-    ) -> None:
-        self._db = database
-        self._thing = thing
-        self._t = table
-        self._record: type[Row] = record
-        self._moves = moves
-        self._aim = table.c.target if thing == "delivery" else table.c.outlet
-
-    # -- reading
-
-    def select(
-        self,
-        *,
-        ids: Collection[int] | None = None,
-        states: Collection[str] | None = None,
-        campaign: str | None = None,
-        pdf: str | None = None,
-    ) -> list[Row]:
-        """Return rows, oldest first, that fit every condition given."""
-        query = self._query()
-        if ids is not None:
-            query = query.where(self._t.c.id.in_(ids))
-        if states is not None:
-            query = query.where(self._t.c.state.in_(states))
-        if campaign is not None:
-            query = query.where(_C.c.slug == campaign)
-        if pdf is not None:
-            query = query.where(self._t.c.pdf == pdf)
-        with self._db.read() as tx:
-            return [self._record.of(row) for row in tx.execute(query)]
-
-    def get(self, ident: int) -> Row:
-        """Return one row; a number that does not exist is a usage error."""
-        rows = self.select(ids=[ident])
-        if not rows:
-            message = f"there is no {self._thing} number {ident}"
-            raise errors.UsageError(message, hint="the numbers stand in the list command")
-        return rows[0]
-
-    def attempts(self, ident: int) -> list[records.Attempt]:
-        """Return all tries of one row, oldest first."""
-        with self._db.read() as tx:
-            return tries.of(tx, self._thing, ident)
-
-    def ready(self, now: dt.datetime) -> list[Row]:
-        """Return the rows that a worker may claim now, longest waiting first."""
-        query = self._query().where(
-            self._t.c.state.in_(("approved", "retrying")),
-            sa.or_(self._t.c.next_try.is_(None), self._t.c.next_try <= now),
-        )
-        with self._db.read() as tx:
-            return [self._record.of(row) for row in tx.execute(query)]
-
-    def handed_since(self, since: dt.datetime) -> list[dt.datetime]:
-        """Return when rows were handed over since a time, in order; for the rate."""
-        query = (
-            sa.select(self._t.c.handed_at)
-            .where(self._t.c.handed_at > since)
-            .order_by(self._t.c.handed_at)
-        )
-        with self._db.read() as tx:
-            return [at for at in tx.scalars(query) if at is not None]
-
-    def person_approved(self, campaign: str, aim: str, *, before: int) -> bool:
-        """Tell whether a person approved an earlier milestone's row for a target or outlet."""
-        query = (
-            sa.select(self._t.c.id)
-            .join(_C, self._t.c.campaign_id == _C.c.id)
-            .where(
-                _C.c.slug == campaign,
-                self._aim == aim,
-                self._t.c.milestone_id < before,
-                self._t.c.state != "cancelled",
-                ~self._t.c.approved_by.in_(("", "deliverybot")),
-            )
-            .limit(1)
-        )
-        with self._db.read() as tx:
-            return tx.scalar(query) is not None
+class Queue(rows.Rows[rows.Row]):
+    """One table of work: a person's word, claims and answers."""
 
     # -- freezing and a person's word
 
     def freeze(
-        self, row: Row, values: Mapping[str, Any], *, approve: bool, why: str, now: dt.datetime
+        self, row: rows.Row, values: Mapping[str, Any], *, approve: bool, why: str, now: dt.datetime
     ) -> None:
         """Write down the frozen bytes (or the problem); the row is held.
 
@@ -164,14 +60,14 @@ class Queue(Generic[Row]):
                 why = "the campaign asks for no approval"
                 self._move(tx, held, "approved", agreed, who="deliverybot", why=why, now=now)
 
-    def note_inputs(self, row: Row, inputs: str) -> None:
+    def note_inputs(self, row: rows.Row, inputs: str) -> None:
         """Write down that other inputs came to the same bytes; the state stays."""
         t = self._t
         same = (t.c.id == row.id) & (t.c.state == row.state) & (t.c.fence == row.fence)
         with self._db.write() as tx:
             tx.execute(sa.update(t).where(same).values(inputs=inputs))
 
-    def approve(self, row: Row, *, who: str, now: dt.datetime) -> None:
+    def approve(self, row: rows.Row, *, who: str, now: dt.datetime) -> None:
         """Record a person's yes to the digest of this row as it was read.
 
         The row is refused when its digest has changed since.
@@ -198,7 +94,7 @@ class Queue(Generic[Row]):
 
     def move(
         self,
-        row: Row,
+        row: rows.Row,
         new: str,
         *,
         who: str,
@@ -214,7 +110,7 @@ class Queue(Generic[Row]):
 
     def claim(
         self,
-        row: Row,
+        row: rows.Row,
         *,
         owner: str,
         lease: dt.timedelta,
@@ -306,7 +202,7 @@ class Queue(Generic[Row]):
                 tx, current, new, {**common, **(values or {})}, who=who, why=str(reply), now=now
             )
 
-    def orphans(self, now: dt.datetime, *, alone: bool, owner: str) -> list[Row]:
+    def orphans(self, now: dt.datetime, *, alone: bool, owner: str) -> list[rows.Row]:
         """Return rows in work whose worker is gone.
 
         `alone` says that no other process can be working on this ledger, so
@@ -322,59 +218,14 @@ class Queue(Generic[Row]):
 
     # -- inside a transaction
 
-    def _query(self) -> sa.Select[Any]:
-        t = self._t
-        labels = (_C.c.slug.label("campaign"), _M.c.key.label("milestone"))
-        joined = t.join(_C, t.c.campaign_id == _C.c.id).join(_M, t.c.milestone_id == _M.c.id)
-        return sa.select(t, *labels).select_from(joined).order_by(t.c.id)
-
-    def _fresh(self, tx: sa.Connection, ident: int) -> Row:
-        row = tx.execute(self._query().where(self._t.c.id == ident)).first()
-        if row is None:
-            message = f"there is no {self._thing} number {ident}"
-            raise errors.UsageError(message)
-        return self._record.of(row)
-
-    def _own(self, tx: sa.Connection, claim: Claim, states: Sequence[str]) -> Row:
+    def _own(self, tx: sa.Connection, claim: Claim, states: Sequence[str]) -> rows.Row:
         current = self._fresh(tx, claim.id)
         if current.fence != claim.fence or current.state not in states:
             message = f"{self._thing} {claim.id} is {current.state} and no longer ours"
             raise errors.LostClaim(message)
         return current
 
-    def _refuse(self, row: Row, new: str) -> None:
-        if row.state == new:
-            message = f"{self._thing} {row.id} is {new} already"
-        else:
-            message = f"{self._thing} {row.id} is {row.state}; it cannot become {new}"
-        raise errors.WrongState(message, hint=_HINTS.get(row.state, ""))
-
-    def _move(
-        self,
-        tx: sa.Connection,
-        row: Row,
-        new: str,
-        values: Mapping[str, Any],
-        *,
-        who: str,
-        why: str,
-        now: dt.datetime,
-    ) -> None:
-        """Change the state by compare-and-set, with its audit row."""
-        if new not in self._moves[row.state]:
-            self._refuse(row, new)
-        t = self._t
-        same = (t.c.id == row.id) & (t.c.state == row.state) & (t.c.fence == row.fence)
-        done = tx.execute(sa.update(t).where(same).values({"why": why, **values, "state": new}))
-        if done.rowcount != 1:
-            message = f"{self._thing} {row.id} was changed by somebody else just now"
-            raise errors.WrongState(message, hint="look again, then repeat the command")
-        store.record(
-            tx, at=now, who=who, thing=self._thing, ref=row.id, campaign=row.campaign,
-            old=row.state, new=new, why=why,
-        )  # fmt: skip
-
-    def _outrun(self, tx: sa.Connection, row: Row) -> bool:
+    def _outrun(self, tx: sa.Connection, row: rows.Row) -> bool:
         """Tell whether a later milestone's row for the same aim is alive."""
         t = self._t
         aim = row.target if isinstance(row, records.Delivery) else row.outlet
@@ -388,7 +239,7 @@ class Queue(Generic[Row]):
         )
         return tx.scalar(query.limit(1)) is not None
 
-    def _used(self, tx: sa.Connection, row: Row, quota: Quota) -> bool:
+    def _used(self, tx: sa.Connection, row: rows.Row, quota: Quota) -> bool:
         t = self._t
         email = row.email if isinstance(row, records.Delivery) else ""
         in_work = t.c.state.in_(("sending", "handing_over"))

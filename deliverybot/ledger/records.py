@@ -118,6 +118,10 @@ class _Work(_Record):
     digest: str
     approved_digest: str
     approved_by: str
+    approved_at: dt.datetime | None
+    #: Where two must agree: who was the first, and to which digest.
+    agreed_by: str
+    agreed_digest: str
     fence: int
     owner: str
     lease_until: dt.datetime | None
@@ -146,6 +150,14 @@ class Delivery(_Work):
     pdf: str
     pdf_sha256: str
     pages: int
+    #: Where the letter goes in several mails: JSON, a list for each mail of its files.
+    files: str
+    #: The mail that goes next, from 1.
+    part: int
+    #: Bytes that a mail may have since one was refused as too large; 0: as config.toml says.
+    room: int
+    #: The delivery whose mail this letter goes with.
+    merged_into: int | None
     sent_at: dt.datetime | None
 
 

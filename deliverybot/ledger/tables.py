@@ -227,6 +227,11 @@ def _work() -> list[sa.schema.SchemaItem]:
         sa.Column("digest", sa.String(64), nullable=False, server_default=""),
         sa.Column("approved_digest", sa.String(64), nullable=False, server_default=""),
         sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
+        #: When it was approved; an approval may expire.
+        sa.Column("approved_at", Utc),
+        #: Where two must agree: the first one, and the digest that was read.
+        sa.Column("agreed_by", sa.Text, nullable=False, server_default=""),
+        sa.Column("agreed_digest", sa.String(64), nullable=False, server_default=""),
         #: Fencing number: one higher at each claim.
         sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
         sa.Column("owner", sa.String(100), nullable=False, server_default=""),
@@ -259,6 +264,14 @@ deliveries = sa.Table(
     sa.Column("pdf", sa.Text, nullable=False, server_default=""),
     sa.Column("pdf_sha256", sa.String(64), nullable=False, server_default=""),
     sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
+    #: Where the letter goes in several mails: JSON, a list for each mail of its files.
+    sa.Column("files", sa.Text, nullable=False, server_default=""),
+    #: The mail that goes next, from 1.
+    sa.Column("part", sa.Integer, nullable=False, server_default="1"),
+    #: Bytes that a mail may have since one was refused as too large; 0: as config.toml says.
+    sa.Column("room", sa.Integer, nullable=False, server_default="0"),
+    #: The delivery whose mail this letter goes with, as a section of a digest.
+    sa.Column("merged_into", sa.Integer),
     sa.Column("sent_at", Utc),
     sa.UniqueConstraint("milestone_id", "version", "target"),
     sa.Index("ix_deliveries_state", "state"),
@@ -304,7 +317,7 @@ audit = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", Utc, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
-    #: delivery, post, milestone, campaign, signature, comment, volume
+    #: delivery, post, milestone, campaign, signature, comment, volume, address, return, link
     sa.Column("thing", sa.String(10), nullable=False),
     sa.Column("ref", sa.Text, nullable=False),
     sa.Column("campaign", sa.String(100), nullable=False),

@@ -1,0 +1,122 @@
+"""Which deliveries may go now, when the others may, and why not yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+from collections.abc import Callable, Iterator, Mapping
+
+from deliverybot import campaign as campaigns
+from deliverybot import config, hours, ledger
+from deliverybot.ledger import queue, records
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Pause:
+    """The relay is left alone until a time, after it failed as a whole."""
+
+    until: dt.datetime | None = None
+
+
+def _everything() -> Callable[[records.Delivery], bool]:
+    return lambda _: True
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What sending needs besides the ledger."""
+
+    settings: config.Settings
+    campaigns: Mapping[str, campaigns.Campaign]
+    #: Names this process in claims and in the audit log.
+    owner: str
+    clock: Callable[[], dt.datetime]
+    pause: Pause = dataclasses.field(default_factory=Pause)
+    #: Gives, for one look at the queue, the test whether a letter is still what would be
+    #: made now: the same signers may be named, the address is the same.
+    look: Callable[[], Callable[[records.Delivery], bool]] = _everything
+
+
+def when(
+    row: records.Delivery, campaign: campaigns.Campaign | None, now: dt.datetime
+) -> tuple[dt.datetime | None, str]:
+    """Return when a delivery may go, and why not now; (now, "") when it may.
+
+    None means that no machine will send it as things stand.
+    """
+    if campaign is None:
+        return None, f"there is no campaign {row.campaign} any more"
+    target = target_of(row, campaign)
+    if target is None:
+        return None, f"the campaign has no target {row.target} any more"
+    at, why = now, ""
+    if row.next_try is not None and row.next_try > now:
+        at, why = row.next_try, "waits before the next try"
+    opens = hours.next_open(at, target.office, target.timezone, target.holidays)
+    if opens > at:
+        why = hours.why_closed(at, target.office, target.timezone, target.holidays)
+    return opens, why
+
+
+def ready(book: ledger.Ledger, desk: Desk) -> int:
+    """Count the deliveries that may go now."""
+    return sum(1 for _ in waiting(book, desk, desk.clock()))
+
+
+def waiting(
+    book: ledger.Ledger, desk: Desk, now: dt.datetime
+) -> Iterator[tuple[records.Delivery, campaigns.Target]]:
+    """Yield what waits for nothing but us, longest waiting first."""
+    if desk.pause.until is not None and now < desk.pause.until:
+        return
+    is_current = desk.look()
+    find = _opening(desk, now)
+    for row in book.deliveries.ready(now):
+        target = find(row)
+        if target is not None and is_current(row):
+            yield row, target
+
+
+def _opening(desk: Desk, now: dt.datetime) -> Callable[[records.Delivery], campaigns.Target | None]:
+    """Give the search for a row's target, None while its office is closed; each clock read once."""
+    targets = {
+        (slug, target.id): target
+        for slug, campaign in desk.campaigns.items()
+        for target in campaign.targets
+    }
+
+    @functools.cache
+    def is_open(office: str, timezone: str, holidays: str) -> bool:
+        return hours.next_open(now, hours.Hours.parse(office), timezone, holidays) == now
+
+    def find(row: records.Delivery) -> campaigns.Target | None:
+        target = targets.get((row.campaign, row.target))
+        if target is None or not is_open(target.hours, target.timezone, target.holidays):
+            return None
+        return target
+
+    return find
+
+
+def rate_used(book: ledger.Ledger, settings: config.Settings, now: dt.datetime) -> bool:
+    """Tell whether `per_hour` letters have left within the hour, over restarts too.
+
+    Letters on their way to the relay count: several connections share the rate.
+    """
+    handed = book.deliveries.handed_since(now - dt.timedelta(hours=1))
+    on_the_way = book.deliveries.select(states=("sending",))
+    return len(handed) + len(on_the_way) >= settings.mail.per_hour
+
+
+def quota(target: campaigns.Target, now: dt.datetime) -> queue.Quota | None:
+    """Return what the budget of a target's address allows; None where it has none."""
+    if target.budget_limit is None:
+        return None
+    most, seconds = target.budget_limit
+    return queue.Quota(most=most, since=now - dt.timedelta(seconds=seconds))
+
+
+def target_of(row: records.Delivery, campaign: campaigns.Campaign) -> campaigns.Target | None:
+    """Return whom a delivery is for; None if the campaign does not name them any more."""
+    return next((t for t in campaign.targets if t.id == row.target), None)

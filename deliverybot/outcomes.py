@@ -1,0 +1,57 @@
+"""What a reply leads to: the next state of a delivery, and when it is tried again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+
+from deliverybot import mail, model
+from deliverybot.ledger import records
+
+#: Minutes between tries; the last one repeats until GIVE_UP.
+BACKOFF = (5, 15, 45, 120, 240)
+GIVE_UP = dt.timedelta(days=5)
+#: Each wait is longer or shorter by up to this share, so that letters spread.
+JITTER = 0.2
+#: A relay that asks for patience is obeyed within these bounds.
+PATIENCE = (dt.timedelta(minutes=1), dt.timedelta(hours=4))
+#: After a fault of the relay, nothing is tried for so long.
+RELAY_PAUSE = dt.timedelta(minutes=5)
+
+
+def relay_failed(reply: model.Reply) -> bool:
+    """Tell whether the relay as a whole, not this letter, was the trouble."""
+    return reply.outcome is not model.Outcome.DONE and mail.about_relay(reply)
+
+
+def outcome(
+    row: records.Delivery, reply: model.Reply, now: dt.datetime
+) -> tuple[str, dict[str, object]]:
+    """Return the state that a reply leads to, and the columns that go with it."""
+    if reply.outcome is model.Outcome.DONE:
+        return "sent", {"sent_at": now}
+    if reply.outcome is not model.Outcome.UNSURE and reply.phase == "stop":
+        return "approved", {}
+    if reply.outcome is not model.Outcome.UNSURE and relay_failed(reply):
+        return "approved", {"next_try": now + RELAY_PAUSE}
+    if reply.outcome is model.Outcome.LATER and now - (row.first_try or now) < GIVE_UP:
+        return "retrying", {"next_try": now + wait(row.attempts, reply.retry_after)}
+    return _DEAD_ENDS[reply.outcome], {}
+
+
+#: Where it ends without a yes; LATER for too long is a person's matter.
+_DEAD_ENDS = {
+    model.Outcome.LATER: "human",
+    model.Outcome.HUMAN: "human",
+    model.Outcome.REFUSED: "refused",
+    model.Outcome.UNSURE: "unsure",
+}
+
+
+def wait(attempts: int, asked: float | None) -> dt.timedelta:
+    """Return how long to wait after so many earlier tries."""
+    if asked is not None:
+        return min(max(dt.timedelta(seconds=asked), PATIENCE[0]), PATIENCE[1])
+    step = BACKOFF[min(attempts, len(BACKOFF) - 1)]
+    spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, hides nothing
+    return dt.timedelta(minutes=step * spread)
