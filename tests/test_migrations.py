@@ -48,7 +48,7 @@ def test_a_migrated_database_is_what_the_code_says(url: str) -> None:
         # SQLite gives defaults back in quotes, which Alembic takes for other ones.
         options = {"compare_type": True, "compare_server_default": not book.single_process}
         context = migration.MigrationContext.configure(tx, opts=options)
-        assert autogenerate.compare_metadata(context, correspondence.tables.metadata) == []
+        assert autogenerate.compare_metadata(context, correspondence.returns.metadata) == []
         assert context.get_current_revision() == migrate.HEAD
 
 
