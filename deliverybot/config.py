@@ -25,6 +25,8 @@ from deliverybot import errors, faults, places, secret_places, values
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 _Seconds = Annotated[int, pydantic.Field(gt=0, le=86_400)]
 _Secret = pydantic.SecretStr
+#: Bytes of address space in which a renderer does not even start.
+_SMALLEST_MEMORY = 256_000_000
 
 
 class Sender(values.Section):
@@ -154,6 +156,15 @@ class Pdf(values.Section):
     def memory_bytes(self) -> int:
         """`memory` in bytes."""
         return values.size(self.memory)
+
+    @pydantic.model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.memory_bytes < _SMALLEST_MEMORY:
+            raise faults.wrong(
+                f"no letter can be rendered in {self.memory!r} (memory)",
+                'the least is "256 MB"; long lists want "4 GB"',
+            )
+        return self
 
 
 @dataclasses.dataclass(kw_only=True)

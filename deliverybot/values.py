@@ -22,7 +22,7 @@ from deliverybot import faults, hours, places, screen
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: Ten years; beyond, adding to a date fails some day.
 _LONGEST = 3650 * 86400
-_SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _PERIODS = {"hour": 3600, "day": 86400, "week": 604800, "month": 30 * 86400}
 
 
@@ -40,9 +40,9 @@ def seconds(text: str) -> int:
 
 
 def size(text: str) -> int:
-    """Return the bytes of "20 MB" or "512 kB"; 1 MB is 1,000,000 bytes."""
-    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([kKMG]?B)", text.strip())
-    amount = round(float(found[1]) * _SIZES[found[2].replace("K", "k")]) if found else 0
+    """Return the bytes of "20 MB" or "512 kB", in any case; 1 MB is 1,000,000 bytes."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([kmg]?b)", text.strip().lower())
+    amount = round(float(found[1]) * _SIZES[found[2]]) if found else 0
     if amount <= 0:
         raise faults.wrong(f"{text!r} is no size", 'a number and a unit: "512 kB", "20 MB", "4 GB"')
     return amount

@@ -98,6 +98,8 @@ def sweep(book: ledger.Ledger, state: pathlib.Path) -> None:
     Only for a process that knows itself alone on this ledger.
     """
     for folder in (state / FOLDER).glob("*/"):
+        if folder.is_symlink():
+            continue
         kept = {state / one.path for one in book.volumes.sealed(folder.name)}
         for file in folder.glob("*.volume"):
             if file not in kept and not file.is_dir():

@@ -523,6 +523,8 @@ async def test_a_finished_pdf_with_another_page_in_it_is_refused(bench: Bench) -
     done = await bench.bind(files)
     volumes = [volume.read(path) for path in files]
     assert gate.bound(done.path, volumes) == done.pages
+    with pytest.raises(errors.LetterError, match="volume 3 does not follow volume 1"):
+        gate.bound(done.path, [volumes[0], volumes[2]])
     for number, change in enumerate((swap, drop, alter)):
         wrong = bench.folder / f"wrong-{number}.pdf"
         with pikepdf.open(done.path) as pdf:

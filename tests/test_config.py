@@ -126,6 +126,7 @@ kind = "y"
             "'cpu' must be a whole number, not a number with a point",
             "such as 1000",
         ),
+        ('[pdf]\nmemory = "1 kB"\n', "no letter can be rendered in '1 kB' (memory)", "256 MB"),
         ("mail = 5\n", "'mail' must be a section, not a whole number", ""),
         ("[mail]\nport = 0\n", "'port' must be 1 or more", ""),
         ("[mail]\nport = 65536\n", "'port' must be at most 65535", ""),
@@ -409,7 +410,13 @@ def test_the_schema_describes_every_key() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("512 kB", 512_000), ("20 MB", 20_000_000), ("1.5GB", 1_500_000_000), ("7 B", 7)],
+    [
+        ("512 kB", 512_000),
+        ("20 MB", 20_000_000),
+        ("1.5GB", 1_500_000_000),
+        ("7 B", 7),
+        ("20 mb", 20_000_000),
+    ],
 )
 def test_sizes(text: str, number: int) -> None:
     assert values.size(text) == number

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import pathlib
 import re
 import unicodedata
@@ -66,6 +67,9 @@ def bound(path: pathlib.Path, volumes: Sequence[volume.Volume], files: int = 0) 
     `files` is how many files it carries.  Returns its number of pages; raises
     LetterError where anything differs.
     """
+    for one, after in itertools.pairwise(volumes):
+        if after.first != one.last + 1:
+            raise _closed(f"volume {after.number} does not follow volume {one.number}")
     with _opened(path) as pdf:
         listed = [page for one in volumes for page in one.pages]
         front = len(pdf.pages) - len(listed)
