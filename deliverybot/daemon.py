@@ -87,6 +87,7 @@ class Works:
         if self.book.single_process:
             letters.sweep(self.settings.state)
             volumes.sweep(self.book, self.settings.state)
+        letters.tidy(self.book, self.settings)
         await self.recover()
 
     async def recover(self) -> None:
@@ -191,12 +192,15 @@ class Works:
     async def send(self) -> None:
         """Send with as many connections as the settings allow; none when nothing is ready."""
         ready = agenda.ready(self.book, self._desk)
+        if not ready:
+            return
         workers = min(ready, self.settings.mail.connections)
         hands = [self._send_all() for _ in range(workers)]
         # Not a TaskGroup: the trouble of one letter must not cut off another after its dot.
         for trouble in await asyncio.gather(*hands, return_exceptions=True):
             if trouble is not None:
                 raise trouble
+        letters.tidy(self.book, self.settings)
 
     async def _send_all(self) -> None:
         courier = mail.transport(self.settings)

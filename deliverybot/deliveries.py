@@ -13,12 +13,11 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
-import hashlib
 import logging
 
 from deliverybot import agenda, config, errors, ledger, mail, model, outcomes
 from deliverybot.ledger import queue, records
-from deliverybot.mail import frozen, message
+from deliverybot.mail import built, frozen, message, verp
 
 log = logging.getLogger(__name__)
 
@@ -38,25 +37,28 @@ async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.De
     `unsure` and is never sent again by the machine.  Return True if there may
     be more.
     """
-    claimed = _claim(book, desk)
+    claimed = await _claim(book, desk)
     if claimed is None:
         return False
     row, claim = claimed
     try:
         date = row.first_try or desk.clock()
         letter = frozen.letter(row, desk.settings.state, date)
-        raw = await asyncio.to_thread(message.build, letter)
-    except errors.OutgoingError as error:
-        reply = model.Reply(outcome=model.Outcome.HUMAN, phase="build", text=str(error))
+        made = await asyncio.to_thread(message.build, letter)
+    except (errors.OutgoingError, OSError) as error:
+        # A full disk gets better by itself, a letter that cannot be built does not.
+        later = isinstance(error, OSError)
+        outcome_ = model.Outcome.LATER if later else model.Outcome.HUMAN
+        reply = model.Reply(outcome=outcome_, phase="build", text=str(error))
         _settle(book, desk, row, claim, reply)
         return True
-    if len(raw) > desk.settings.mail.max_message_bytes:
-        text = f"the message has {len(raw)} bytes, more than max_message allows"
+    if made.size > desk.settings.mail.max_message_bytes:
+        text = f"the message has {made.size} bytes, more than max_message allows"
         reply = model.Reply(outcome=model.Outcome.HUMAN, phase="build", text=text)
         _settle(book, desk, row, claim, reply)
         return True
-    reply = await _hand_over(book, courier, desk, row, claim, raw)
-    _settle(book, desk, row, claim, reply, hashlib.sha256(raw).hexdigest())
+    reply = await _hand_over(book, courier, desk, row, claim, made)
+    _settle(book, desk, row, claim, reply, made.sha256)
     if outcomes.relay_failed(reply):
         desk.pause.until = desk.clock() + outcomes.RELAY_PAUSE
         return False
@@ -69,7 +71,7 @@ async def _hand_over(
     desk: agenda.Desk,
     row: records.Delivery,
     claim: queue.Claim,
-    raw: bytes,
+    made: built.Built,
 ) -> model.Reply:
     """Hand the bytes to the relay; a cancel is settled before it goes on."""
     over = False
@@ -77,17 +79,17 @@ async def _hand_over(
     def handing_over() -> None:
         nonlocal over
         lease = dt.timedelta(seconds=desk.settings.mail.timeouts.done + LEASE_MARGIN)
-        sha256 = hashlib.sha256(raw).hexdigest()
         book.deliveries.hand_over(
-            claim, lease=lease, who=desk.owner, sha256=sha256, now=desk.clock(),
+            claim, lease=lease, who=desk.owner, sha256=made.sha256, now=desk.clock(),
             by=desk.settings.mail.transport,
         )  # fmt: skip
         over = True
 
     try:
         return await courier.hand_over(
-            raw, sender=row.from_address, recipient=row.email, on_handing_over=handing_over
-        )
+            made, sender=row.from_address, recipient=row.email,
+            token=verp.token(row.id, row.part, row.message_id), on_handing_over=handing_over,
+        )  # fmt: skip
     except asyncio.CancelledError:
         outcome = model.Outcome.UNSURE if over else model.Outcome.LATER
         reply = model.Reply(outcome=outcome, phase="stop", text="deliverybot was stopped")
@@ -131,15 +133,20 @@ _EVIDENCE = {
 }
 
 
-def _claim(book: ledger.Ledger, desk: agenda.Desk) -> tuple[records.Delivery, queue.Claim] | None:
+async def _claim(
+    book: ledger.Ledger, desk: agenda.Desk
+) -> tuple[records.Delivery, queue.Claim] | None:
     """Claim the first delivery that may go now, holding back what has changed."""
     now = desk.clock()
     if agenda.rate_used(book, desk.settings, now):
         return None
     for row, target in agenda.waiting(book, desk, now):
-        if changed := _changed(row, desk):
+        if changed := await asyncio.to_thread(_changed, row, desk):
             _hold(book, row, changed, now)
             continue
+        # Others may have claimed theirs while this one's PDF was read.
+        if agenda.rate_used(book, desk.settings, now):
+            return None
         claim = book.deliveries.claim(
             row, owner=desk.owner, lease=_lease(desk.settings.mail), now=now,
             quota=agenda.quota(target, now),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from deliverybot import errors
 
@@ -27,8 +27,13 @@ def part(folder: pathlib.Path) -> Iterator[tuple[int, pathlib.Path]]:
 
 def write(handle: int, content: bytes) -> None:
     """Write all of a file, have it on disk, and close it."""
+    pour(handle, (content,))
+
+
+def pour(handle: int, chunks: Iterable[bytes]) -> None:
+    """Write a file chunk by chunk, have it on disk, and close it."""
     with os.fdopen(handle, "wb") as file:
-        file.write(content)
+        file.writelines(chunks)
         file.flush()
         os.fsync(file.fileno())
 

@@ -6,6 +6,7 @@ yet, a changed template, target or signer makes it anew, and it is held again.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime as dt
 import functools
@@ -18,13 +19,15 @@ from collections.abc import Mapping
 from deliverybot import campaign as campaigns
 from deliverybot import config, disk, errors, ledger, material, model, paper, render, volumes
 from deliverybot.ledger import records
-from deliverybot.mail import frozen, message
+from deliverybot.mail import encoded, frozen, message
 
 log = logging.getLogger(__name__)
 
 
 #: Letters of an unforeseen error that are kept.
 LONGEST_PROBLEM = 1000
+#: In these states a letter may yet be sent; in the others its encoded PDF is not kept.
+_GOING = ("held", "approved", "sending", "handing_over", "retrying", "unsure")
 
 
 class Present:
@@ -134,8 +137,7 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]
     try:
         if not draft.problem:
-            values["digest"] = message.digest(frozen.letter(draft, settings.state, now))
-            message.build(frozen.letter(draft, settings.state, now))
+            values["digest"] = await asyncio.to_thread(_proved, draft, settings, now)
     except errors.OutgoingError as error:
         values |= {"problem": str(error), "digest": ""}
     if row.state != model.Delivery.DUE and values["digest"] == row.digest and not row.problem:
@@ -150,6 +152,13 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     _freeze(book, row, values, approve=approve, why=why, now=now)
     pages = "1 page" if values["pages"] == 1 else f"{values['pages']} pages"
     log.info("delivery %d to %s is rendered: %s", row.id, row.target, pages)
+
+
+def _proved(row: records.Delivery, settings: config.Settings, now: dt.datetime) -> str:
+    """Return the digest to approve, of a mail that reads as it was meant."""
+    letter = frozen.letter(row, settings.state, now)
+    message.prove(letter)
+    return message.digest(letter)
 
 
 def _freeze(
@@ -228,6 +237,14 @@ def forget(book: ledger.Ledger, pdf: str, settings: config.Settings) -> None:
         path = settings.state / pdf
         for file in (path, *paper.parts_of(path)):
             file.unlink(missing_ok=True)
+            encoded.forget(file)
+
+
+def tidy(book: ledger.Ledger, settings: config.Settings) -> None:
+    """Remove the encoded form of every PDF that nothing is about to send."""
+    needed = {settings.state / row.pdf for row in book.deliveries.select(states=_GOING)}
+    for pdf in set(encoded.all_below(settings.state / "letters")) - needed:
+        encoded.forget(pdf)
 
 
 def _printed_before(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import email
 import hashlib
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from deliverybot import campaign as campaigns
 from deliverybot import config, daemon, ledger, milestones, model
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import queue, records, tables
+from deliverybot.mail import built
 
 #: A Monday, 15:00 UTC.
 NOW = dt.datetime(2026, 11, 23, 15, 0, tzinfo=dt.UTC)
@@ -321,6 +323,12 @@ def handed(
     claim = claimed(book, row, owner=owner, now=now)
     book.deliveries.hand_over(claim, lease=LEASE, who=owner, sha256="0" * 64, now=now)
     return claim
+
+
+def mail(content: bytes) -> built.Built:
+    """Return bytes as a mail that is ready to be handed over."""
+    headers = email.message_from_bytes(content)
+    return built.of(str(headers["Message-ID"] or ""), [content])
 
 
 def reply(outcome: model.Outcome = model.Outcome.DONE, **more: Any) -> model.Reply:

@@ -7,6 +7,7 @@ import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable
 
+import build
 import smtp_server
 from deliverybot import config, model
 from deliverybot.mail import smtp
@@ -38,9 +39,10 @@ def mail_settings(port: int, **more: object) -> config.Mail:
 async def hand_over(courier: smtp.Courier, message: bytes = LETTER) -> Handed:
     announced: list[bool] = []
     reply = await courier.hand_over(
-        message,
+        build.mail(message),
         sender="letters@campaigns.example",
         recipient="ceo@cloud.example",
+        token="d1.0.0123456789",
         on_handing_over=lambda: announced.append(True),
     )
     return Handed(reply, len(announced))

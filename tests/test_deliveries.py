@@ -19,6 +19,7 @@ import build
 from deliverybot import agenda, config, deliveries, errors, ledger, mail, model, outcomes
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
+from deliverybot.mail import built
 from deliverybot.mail import folder as folders
 
 NOW = build.NOW
@@ -52,10 +53,11 @@ class Courier:
 
     async def hand_over(
         self,
-        message: bytes,
+        message: built.Built,
         *,
         sender: str,
         recipient: str,
+        token: str,
         on_handing_over: Callable[[], None],
     ) -> model.Reply:
         """Take one message."""
@@ -65,7 +67,7 @@ class Courier:
         if self.answer.phase not in {"dot", "body"}:
             return self.answer
         on_handing_over()
-        self.given.append((message, sender, recipient))
+        self.given.append((b"".join(message.chunks()), sender, recipient))
         if self.after:
             self.after()
         await asyncio.sleep(0)
@@ -577,7 +579,9 @@ async def test_a_crash_after_the_dot_is_settled_by_evidence_alone(
     if arrived:
         courier = folders.Folder(folders.place(one.desk.settings))
         raw = f"Message-ID: {row.message_id}\r\n\r\nHello\r\n".encode()
-        done = await courier.hand_over(raw, sender="", recipient="", on_handing_over=lambda: None)
+        done = await courier.hand_over(
+            build.mail(raw), sender="", recipient="", token="", on_handing_over=lambda: None
+        )
         assert done.outcome is DONE
     unsure = deliveries.recover(one.book, one.desk, alone=True)
     (row,) = one.rows()

@@ -15,9 +15,10 @@ import hypothesis.strategies as st
 import pytest
 
 from deliverybot import errors
-from deliverybot.mail import fields, mailbox, message, proof
+from deliverybot.mail import encoded, fields, mailbox, message, proof
 
 PDF = b"%PDF-1.7\n" + bytes(range(256)) * 50
+SHA256 = hashlib.sha256(PDF).hexdigest()
 TEXT = "Dear Ms. Vale,\n\n.a line with a dot\nFrom here on: ü\n" + "long " * 300 + "\n"
 
 
@@ -34,8 +35,7 @@ def letter(tmp_path_factory: pytest.TempPathFactory) -> message.Letter:
         subject="Stop selling face recognition",
         text=TEXT,
         html="<p>Dear Ms. Vale,</p>\n<p>ü</p>\n",
-        pdf=pdf,
-        pdf_name="letter.pdf",
+        attachments=(message.Attachment(path=pdf, name="letter.pdf", sha256=SHA256),),
         message_id=message.message_id("campaigns.example", "face", 100, 1, "cloud-ceo"),
         date=dt.datetime(2026, 3, 1, 9, 30, tzinfo=dt.UTC),
         language="en",
@@ -44,11 +44,17 @@ def letter(tmp_path_factory: pytest.TempPathFactory) -> message.Letter:
 
 def change(letter: message.Letter, name: str, value: str) -> message.Letter:
     changes: dict[str, Any] = {name: value}
+    if name == "pdf_name":
+        changes = {"attachments": (dataclasses.replace(letter.attachments[0], name=value),)}
     return dataclasses.replace(letter, **changes)
 
 
+def whole(letter: message.Letter) -> bytes:
+    return b"".join(message.build(letter).chunks())
+
+
 def test_a_letter_reads_as_it_was_meant(letter: message.Letter) -> None:
-    content = message.build(letter)
+    content = whole(letter)
     parsed = email.message_from_bytes(content, policy=email.policy.default)
     assert parsed["From"] == "Example Campaigns <letters@campaigns.example>"
     assert parsed["To"] == "Jordan Vale <ceo@cloud.example>"
@@ -72,20 +78,20 @@ def test_a_letter_reads_as_it_was_meant(letter: message.Letter) -> None:
 
 
 def test_the_wire_takes_it(letter: message.Letter) -> None:
-    content = message.build(letter)
+    content = whole(letter)
     assert content.isascii()
     assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r")
     assert max(map(len, content.split(b"\r\n"))) <= 78
 
 
 def test_the_same_letter_is_the_same_bytes(letter: message.Letter) -> None:
-    assert message.build(letter) == message.build(letter)
+    assert whole(letter) == whole(letter)
     other = dataclasses.replace(letter, message_id="<other@campaigns.example>")
-    assert message.build(other) != message.build(letter)
+    assert whole(other) != whole(letter)
 
 
 def test_without_a_reply_address_there_is_no_such_header(letter: message.Letter) -> None:
-    content = message.build(dataclasses.replace(letter, reply_to=""))
+    content = whole(dataclasses.replace(letter, reply_to=""))
     assert b"Reply-To" not in content
 
 
@@ -110,7 +116,7 @@ NAMES = ["from_name", "to_name", "subject", "pdf_name", "language", "message_id"
 @pytest.mark.parametrize("name", [*NAMES, "from_address", "to_address", "reply_to"])
 def test_no_value_starts_another_header(letter: message.Letter, name: str, forged: str) -> None:
     with pytest.raises(errors.OutgoingError):
-        message.build(change(letter, name, forged))
+        whole(change(letter, name, forged))
 
 
 @pytest.mark.parametrize(
@@ -135,18 +141,18 @@ def test_no_value_starts_another_header(letter: message.Letter, name: str, forge
 )
 def test_only_one_plain_address_is_taken(letter: message.Letter, address: str) -> None:
     with pytest.raises(errors.OutgoingError):
-        message.build(dataclasses.replace(letter, to_address=address))
+        whole(dataclasses.replace(letter, to_address=address))
 
 
 def test_domains_are_sent_in_ascii(letter: message.Letter) -> None:
-    content = message.build(dataclasses.replace(letter, to_address="vale@b\u00fccher.example"))
+    content = whole(dataclasses.replace(letter, to_address="vale@b\u00fccher.example"))
     assert b"To: Jordan Vale <vale@xn--bcher-kva.example>" in content
     assert not mailbox.needs_smtputf8("vale@b\u00fccher.example")
 
 
 def test_a_name_beyond_ascii_before_the_at_is_told_apart(letter: message.Letter) -> None:
     assert mailbox.needs_smtputf8("j\u00f8rdan@cloud.example")
-    content = message.build(dataclasses.replace(letter, to_address="j\u00f8rdan@cloud.example"))
+    content = whole(dataclasses.replace(letter, to_address="j\u00f8rdan@cloud.example"))
     assert "To: Jordan Vale <j\u00f8rdan@cloud.example>" in content.decode()
 
 
@@ -167,9 +173,7 @@ def test_a_name_beyond_ascii_before_the_at_is_told_apart(letter: message.Letter)
     ],
 )
 def test_every_script_survives_in_names_and_subject(letter: message.Letter, value: str) -> None:
-    content = message.build(
-        dataclasses.replace(letter, from_name=value, to_name=value, subject=value)
-    )
+    content = whole(dataclasses.replace(letter, from_name=value, to_name=value, subject=value))
     head = content.partition(b"\r\n\r\n")[0].decode("ascii")
     raw = dict(email.message_from_string(head).items())
     assert fields.read_text(raw["Subject"]) == value.strip()
@@ -187,7 +191,7 @@ def test_any_text_is_refused_or_comes_through(
     letter: message.Letter, name: str, value: str
 ) -> None:
     try:
-        content = message.build(change(letter, name, value))
+        content = whole(change(letter, name, value))
     except errors.OutgoingError as error:
         told = str(error)
         assert "control character" in told or "=?" in told or "subject is empty" in told
@@ -224,10 +228,9 @@ def test_what_was_built_is_compared(letter: message.Letter, old: bytes, new: byt
         message_id=letter.message_id,
         text=letter.text,
         html=letter.html,
-        pdf_sha256=hashlib.sha256(PDF).hexdigest(),
-        pdf_name="letter.pdf",
+        attachments=[("letter.pdf", PDF)],
     )
-    content = message.build(letter)
+    content = whole(letter)
     proof.compare(content, meant)
     assert old in content
     with pytest.raises(errors.OutgoingError, match="as it was meant"):
@@ -235,12 +238,15 @@ def test_what_was_built_is_compared(letter: message.Letter, old: bytes, new: byt
 
 
 def test_only_the_frozen_pdf_goes_out(letter: message.Letter) -> None:
-    frozen = dataclasses.replace(letter, pdf_sha256=hashlib.sha256(PDF).hexdigest())
-    assert message.build(frozen) == message.build(letter)
-    with pytest.raises(errors.OutgoingError, match="frozen"):
-        message.build(dataclasses.replace(letter, pdf_sha256="0" * 64))
-    with pytest.raises(errors.OutgoingError, match="cannot be read"):
-        message.build(dataclasses.replace(letter, pdf=Path("missing.pdf")))
+    (pdf,) = letter.attachments
+    for sha256, path, why in (
+        ("0" * 64, pdf.path, "frozen"),
+        ("0" * 64, Path("missing.pdf"), "cannot be read"),
+    ):
+        other = dataclasses.replace(pdf, sha256=sha256, path=path)
+        for act in (message.build, message.digest):
+            with pytest.raises(errors.OutgoingError, match=why):
+                act(dataclasses.replace(letter, attachments=(other,)))
 
 
 @pytest.mark.parametrize(
@@ -253,9 +259,12 @@ def test_the_digest_covers_what_a_person_approves(letter: message.Letter, name: 
 
 
 def test_the_digest_covers_the_pdf_and_not_the_date(letter: message.Letter, tmp_path: Path) -> None:
-    other = tmp_path / "other.pdf"
-    other.write_bytes(PDF + b"\n")
-    assert message.digest(dataclasses.replace(letter, pdf=other)) != message.digest(letter)
+    path = tmp_path / "other.pdf"
+    path.write_bytes(PDF + b"\n")
+    other = message.Attachment(path=path, name="letter.pdf", sha256=encoded.sha256(path))
+    assert message.digest(dataclasses.replace(letter, attachments=(other,))) != message.digest(
+        letter
+    )
     later = dataclasses.replace(letter, date=letter.date + dt.timedelta(days=1), message_id="<x@y>")
     assert message.digest(later) == message.digest(letter)
 

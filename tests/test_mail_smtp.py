@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import build
 import smtp_server
 import smtp_tools
 from deliverybot import mail, model
@@ -92,9 +93,10 @@ async def test_the_dot_is_held_until_the_intent_is_written(
             smtp_tools.mail_settings(server.port, security=security), context=trust
         )
         reply = await courier.hand_over(
-            message,
+            build.mail(message),
             sender="letters@campaigns.example",
             recipient="ceo@cloud.example",
+            token="",
             on_handing_over=witness,
         )
         await courier.close()
@@ -111,9 +113,10 @@ async def test_bytes_that_wait_in_the_kernel_hold_the_dot(size: int) -> None:
         courier = smtp.Courier(smtp_tools.mail_settings(server.port))
         task = asyncio.create_task(
             courier.hand_over(
-                message,
+                build.mail(message),
                 sender="a@campaigns.example",
                 recipient="b@c.example",
+                token="",
                 on_handing_over=lambda: announced.append(len(server.body)),
             )
         )
@@ -138,7 +141,11 @@ async def test_an_intent_that_cannot_be_written_delivers_nothing() -> None:
         courier = smtp.Courier(smtp_tools.mail_settings(server.port))
         with pytest.raises(OSError, match="disk full"):
             await courier.hand_over(
-                LETTER, sender="a@campaigns.example", recipient="b@c.example", on_handing_over=fail
+                build.mail(LETTER),
+                sender="a@campaigns.example",
+                recipient="b@c.example",
+                token="",
+                on_handing_over=fail,
             )
         again = await smtp_tools.hand_over(courier)
         await courier.close()
@@ -154,9 +161,10 @@ async def test_a_cancel_cuts_the_connection(phase: str, announced: int) -> None:
         courier = smtp.Courier(smtp_tools.mail_settings(server.port))
         task = asyncio.create_task(
             courier.hand_over(
-                LETTER,
+                build.mail(LETTER),
                 sender="a@campaigns.example",
                 recipient="b@c.example",
+                token="",
                 on_handing_over=lambda: calls.append(True),
             )
         )
@@ -257,7 +265,11 @@ async def test_addresses_beyond_ascii_need_a_relay_that_takes_them() -> None:
     async def send(server: smtp_server.Server, recipient: str) -> model.Reply:
         courier = smtp.Courier(smtp_tools.mail_settings(server.port))
         reply = await courier.hand_over(
-            LETTER, sender="a@campaigns.example", recipient=recipient, on_handing_over=lambda: None
+            build.mail(LETTER),
+            sender="a@campaigns.example",
+            recipient=recipient,
+            token="",
+            on_handing_over=lambda: None,
         )
         await courier.close()
         return reply

@@ -152,7 +152,8 @@ def _write_eml(row: records.Delivery, settings: config.Settings, file: pathlib.P
         error = f"delivery {row.id} is not rendered yet"
         raise errors.WrongState(error, hint="`deliverybot run --once` renders it")
     letter = frozen.letter(row, settings.state, row.first_try or out.now())
-    file.write_bytes(message.build(letter))
+    with file.open("wb") as out_:
+        out_.writelines(message.build(letter).chunks())
     out.talk(f"written: {file}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from deliverybot import config, errors, model
+from deliverybot.mail import built
 
 
 class Transport(Protocol):
@@ -13,14 +14,16 @@ class Transport(Protocol):
 
     async def hand_over(
         self,
-        message: bytes,
+        message: built.Built,
         *,
         sender: str,
         recipient: str,
+        token: str,
         on_handing_over: Callable[[], None],
     ) -> model.Reply:
         """Hand one message over and say what came of it.
 
+        `token` names the mail in what the relay sends back (see `verp`).
         `on_handing_over` is called at most once, just before the step that
         cannot be taken back, and must have its record on disk when it returns.
         Where it was not called nothing was delivered; where it raises, neither,

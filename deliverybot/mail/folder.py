@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.parser
-import email.policy
 import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from deliverybot import config, disk, errors, model
+from deliverybot.mail import built
 
 
 class Folder:
@@ -22,10 +21,11 @@ class Folder:
 
     async def hand_over(
         self,
-        message: bytes,
+        message: built.Built,
         *,
         sender: str,  # noqa: ARG002 - the file has it
         recipient: str,  # noqa: ARG002 - as above
+        token: str,  # noqa: ARG002 - nothing comes back from a folder
         on_handing_over: Callable[[], None],
     ) -> model.Reply:
         """Write the message under a name made of its Message-ID.
@@ -36,14 +36,14 @@ class Folder:
 
         A crash before 3 leaves a hidden ``.part`` file, which nobody takes for mail.
         """
-        path = self._folder / _name(_message_id(message))
+        path = self._folder / _name(message.message_id)
         with contextlib.ExitStack() as stack:
             try:
                 handle, part = stack.enter_context(disk.part(self._folder))
             except OSError as error:
                 return _reply(model.Outcome.LATER, "connect", error)
             try:
-                await asyncio.to_thread(disk.write, handle, message)
+                await asyncio.to_thread(disk.pour, handle, message.chunks())
             except OSError as error:
                 return _reply(model.Outcome.LATER, "body", error)
             on_handing_over()
@@ -68,21 +68,13 @@ def find(folder: Path, message_id: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _message_id(message: bytes) -> str:
-    headers = email.parser.BytesHeaderParser(policy=email.policy.default).parsebytes(message)
-    value = str(headers.get("Message-ID", "")).strip()
-    if not value:
-        raise errors.OutgoingError("the message has no Message-ID")
-    return value
-
-
 def _name(message_id: str) -> str:
     """Return a file name: what can be read of the id, and its hash."""
     readable = "-".join(re.findall(r"[A-Za-z0-9.]+", message_id))[:80].strip(".-")
     return f"{readable}.{hashlib.sha256(message_id.encode()).hexdigest()[:16]}.eml"
 
 
-def _name_it(part: Path, path: Path, message: bytes) -> model.Reply:
+def _name_it(part: Path, path: Path, message: built.Built) -> model.Reply:
     try:
         disk.name(part, path)
     except FileExistsError:
@@ -93,9 +85,10 @@ def _name_it(part: Path, path: Path, message: bytes) -> model.Reply:
     return model.Reply(outcome=model.Outcome.DONE, phase="file", text=str(path))
 
 
-def _compare(path: Path, message: bytes) -> model.Reply:
+def _compare(path: Path, message: built.Built) -> model.Reply:
     try:
-        same = path.read_bytes() == message
+        with path.open("rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == message.sha256
     except OSError as error:
         return _reply(model.Outcome.UNSURE, "dot", error)
     if same:

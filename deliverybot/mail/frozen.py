@@ -53,10 +53,15 @@ def letter(row: Row, state_dir: pathlib.Path, date: dt.datetime) -> message.Lett
         subject=row.subject,
         text=row.text,
         html=row.html,
-        pdf=state_dir / row.pdf,
-        pdf_name=f"{row.campaign}.pdf",
-        pdf_sha256=row.pdf_sha256,
+        attachments=_attachments(row, state_dir),
         message_id=row.message_id,
         date=date.replace(microsecond=0),
         language=row.language,
     )
+
+
+def _attachments(row: Row, state_dir: pathlib.Path) -> tuple[message.Attachment, ...]:
+    if not row.pdf:
+        return ()
+    name = f"{row.campaign}.pdf"
+    return (message.Attachment(path=state_dir / row.pdf, name=name, sha256=row.pdf_sha256),)

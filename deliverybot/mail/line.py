@@ -7,13 +7,14 @@ import asyncio
 import fcntl
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 #: Enough of what came unasked to quote it.
 _STRAY_MAX = 1000
-_CHUNK = 64 * 1024
-#: Seconds between two looks at the queues.
-_LOOK_MIN, _LOOK_MAX = 0.0005, 0.05
+#: Bytes written at a time; our own buffer holds less than two of these.
+_CHUNK = 256 * 1024
+#: Seconds between two looks at the queues: the first, while bytes leave, while none do.
+_LOOK_MIN, _LOOK_BUSY, _LOOK_MAX = 0.0005, 0.004, 0.05
 
 
 class Stalled(Exception):
@@ -35,6 +36,8 @@ class Tap(asyncio.Protocol):
         self.stray = b""
         #: Code of the last whole reply, as it came.
         self.code = b""
+        #: Set when a writer should look again before its time.
+        self.stirred = asyncio.Event()
 
     def expect(self, count: int = 1) -> None:
         """Take what comes next, up to the last line of `count` replies, as asked for."""
@@ -55,6 +58,7 @@ class Tap(asyncio.Protocol):
         if not self._waiting:
             self.stray = (self.stray + self._line)[:_STRAY_MAX]
             self._line = b""
+            self.stirred.set()
         self._line = self._line[-_STRAY_MAX:]
 
     def eof_received(self) -> bool | None:
@@ -63,6 +67,7 @@ class Tap(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on."""
+        self.stirred.set()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -71,6 +76,7 @@ class Tap(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Pass on."""
+        self.stirred.set()
         self._inner.resume_writing()
 
 
@@ -91,20 +97,23 @@ class Writer:
         self._stall = stall
         self._clock = clock
 
-    async def write(self, body: bytes) -> None:
+    async def write(self, body: Iterable[bytes]) -> None:
         """Write all of it and wait until the other side's TCP has it.
 
         Raises Stalled, or ConnectionError for a connection that is gone or
-        has spoken unasked.
+        has spoken unasked, and what reading `body` raises.
         """
-        view = memoryview(body)
-        for start in range(0, len(view), _CHUNK):
-            await self._wait(lambda: self._buffered() < _CHUNK)
-            self._transports[0].write(view[start : start + _CHUNK])
-        # Twice: what a TLS layer still held goes out when the loop comes round.
+        self._transports[0].set_write_buffer_limits(high=_CHUNK)
+        for piece in body:
+            view = memoryview(piece)
+            for start in range(0, len(view), _CHUNK):
+                await self._wait(lambda: self._buffered() < _CHUNK)
+                self._transports[0].write(view[start : start + _CHUNK])
         await self._wait(lambda: self._unsent() == 0)
-        await asyncio.sleep(_LOOK_MIN)
-        await self._wait(lambda: self._unsent() == 0)
+        if self._transports[0].get_extra_info("ssl_object"):
+            # Again: what the TLS layer still held goes out when the loop comes round.
+            await asyncio.sleep(_LOOK_MIN)
+            await self._wait(lambda: self._unsent() == 0)
 
     async def _wait(self, until: Callable[[], bool]) -> None:
         least, since, pause = self._unsent(), self._clock(), _LOOK_MIN
@@ -115,13 +124,23 @@ class Writer:
                 raise ConnectionError("the connection was closed")
             if until():
                 return
-            await asyncio.sleep(pause)
+            await self._stirred(pause)
             unsent = self._unsent()
             if unsent < least:
-                least, since, pause = unsent, self._clock(), _LOOK_MIN
+                least, since, pause = unsent, self._clock(), min(pause * 2, _LOOK_BUSY)
             elif self._clock() - since > self._stall:
                 raise Stalled(f"no byte taken for {self._stall:g} seconds")
-            pause = min(pause * 2, _LOOK_MAX)
+            else:
+                pause = min(pause * 2, _LOOK_MAX)
+
+    async def _stirred(self, most: float) -> None:
+        """Wait for so many seconds, or until something has happened."""
+        self._tap.stirred.clear()
+        alarm = asyncio.get_running_loop().call_later(most, self._tap.stirred.set)
+        try:
+            await self._tap.stirred.wait()
+        finally:
+            alarm.cancel()
 
     def _buffered(self) -> int:
         return sum(transport.get_write_buffer_size() for transport in self._transports)

@@ -1,7 +1,8 @@
 """A letter as the bytes that a relay is given.
 
 The same `Letter` gives the same bytes whenever it is built, so that every
-attempt sends one and the same message.
+attempt sends one and the same message.  The attachments are never in memory:
+the mail is put together around small stand-ins, and cut open where these stand.
 """
 
 from __future__ import annotations
@@ -12,11 +13,23 @@ import email.message
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from deliverybot import errors
-from deliverybot.mail import fields, mailbox, proof
+from deliverybot.mail import built, encoded, fields, mailbox, proof
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A PDF that goes with a letter."""
+
+    path: Path
+    #: File name that the recipient sees.
+    name: str
+    #: SHA-256 that it must have, in hex.
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +45,13 @@ class Letter:
     subject: str
     text: str
     html: str
-    pdf: Path
-    #: File name that the recipient sees.
-    pdf_name: str
+    attachments: tuple[Attachment, ...]
     #: As `message_id` makes it, with its angle brackets.
     message_id: str
     #: Aware; the same for every attempt.
     date: datetime
     #: BCP 47 tag of the letter's language.
     language: str
-    #: SHA-256 that the PDF must have; empty takes the file as it is.
-    pdf_sha256: str = ""
 
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
@@ -51,19 +60,29 @@ _PDF_NAME = re.compile(r'[^"<>\\/:|?*%;]{1,150}')
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[a-z0-9.-]+>")
 
 
-def build(letter: Letter) -> bytes:
+def build(letter: Letter) -> built.Built:
     """Return the message, CRLF line ends, ready for a relay.
 
-    Reads and encodes the PDF: call it in a thread.  What was built is parsed
-    again and compared with what was meant, because an encoded word in a title
-    can turn into a header of its own (CVE-2024-6923, CVE-2026-1299).
+    Reads the attachments, and encodes them the first time: call it in a
+    thread.  Raises OutgoingError naming the value that cannot be sent, and
+    OSError where an encoded attachment cannot be kept.
+    """
+    texts = prove(letter)
+    files = [encoded.ready(one.path, one.sha256) for one in letter.attachments]
+    return built.of(letter.message_id, texts, files)
 
-    Raises OutgoingError naming the value that cannot be sent.
+
+def prove(letter: Letter) -> list[bytes]:
+    """Return what stands around the attachments, once it reads as it was meant.
+
+    What was built is parsed again and compared with what was meant, because an
+    encoded word in a title can turn into a header of its own (CVE-2024-6923,
+    CVE-2026-1299).  Raises OutgoingError naming the value that cannot be sent.
     """
     _gate(letter)
-    pdf = _pdf(letter)
+    stand_ins = [_stand_in(number, one) for number, one in enumerate(letter.attachments)]
     try:
-        content = _assemble(letter, pdf).as_bytes()
+        content = _assemble(letter, stand_ins).as_bytes()
     except (UnicodeError, ValueError, email.errors.MessageError) as error:
         raise errors.OutgoingError(f"the mail cannot be encoded: {error}") from error
     meant = proof.Meant(
@@ -76,21 +95,37 @@ def build(letter: Letter) -> bytes:
         message_id=letter.message_id,
         text=letter.text,
         html=letter.html,
-        pdf_sha256=hashlib.sha256(pdf).hexdigest(),
-        pdf_name=letter.pdf_name,
+        attachments=tuple(
+            (one.name, stand_in)
+            for one, stand_in in zip(letter.attachments, stand_ins, strict=True)
+        ),
     )
     proof.compare(content, meant)
-    return content
+    return _cut(content, stand_ins)
+
+
+def _stand_in(number: int, attachment: Attachment) -> bytes:
+    """Return two lines' worth of bytes, which nothing else in the mail is equal to."""
+    return hashlib.sha512(f"{number} {attachment.sha256}".encode()).digest()
+
+
+def _cut(content: bytes, stand_ins: Sequence[bytes]) -> list[bytes]:
+    """Take the stand-ins out; from the end, where only our own headers stand between them."""
+    texts: list[bytes] = []
+    for stand_in in reversed(stand_ins):
+        content, _, after = content.rpartition(encoded.lines(stand_in))
+        texts.insert(0, after)
+    return [content, *texts]
 
 
 def digest(letter: Letter) -> str:
     """Return what a person approves, as SHA-256 in hex.
 
-    Covers the PDF's bytes, subject, text, HTML, From, Reply-To and recipient;
-    not the Message-ID and the date.  Reads the PDF.
+    Covers the PDFs' bytes, subject, text, HTML, From, Reply-To and recipient;
+    not the Message-ID and the date.  Reads the PDFs: call it in a thread.
     """
     return _hash(
-        hashlib.sha256(_pdf(letter)).hexdigest(),
+        *(encoded.sha256(one.path, one.sha256) for one in letter.attachments),
         letter.subject,
         letter.text,
         letter.html,
@@ -139,11 +174,11 @@ def _gate(letter: Letter) -> None:
         "the target's address": letter.to_address,
         "the Reply-To address": letter.reply_to,
         "the subject": letter.subject,
-        "the PDF's name": letter.pdf_name,
         "the Message-ID": letter.message_id,
         "the language": letter.language,
     }
-    for what, value in values.items():
+    names = [("the PDF's name", one.name) for one in letter.attachments]
+    for what, value in [*values.items(), *names]:
         bad = [c for c in value if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}]
         if bad:
             raise errors.OutgoingError(f"{what} has the control character U+{ord(bad[0]):04X}")
@@ -153,8 +188,9 @@ def _gate(letter: Letter) -> None:
             )
     if not letter.subject.strip():
         raise errors.OutgoingError("the subject is empty")
-    if not _PDF_NAME.fullmatch(letter.pdf_name):
-        raise errors.OutgoingError(f"{letter.pdf_name!r} cannot be the name of an attachment")
+    for _, name in names:
+        if not _PDF_NAME.fullmatch(name):
+            raise errors.OutgoingError(f"{name!r} cannot be the name of an attachment")
     if not _MESSAGE_ID.fullmatch(letter.message_id):
         raise errors.OutgoingError(f"{letter.message_id!r} is not a Message-ID")
     if not _LANGUAGE.fullmatch(letter.language):
@@ -163,22 +199,7 @@ def _gate(letter: Letter) -> None:
         raise errors.OutgoingError("the date has no time zone")
 
 
-def _pdf(letter: Letter) -> bytes:
-    try:
-        pdf = letter.pdf.read_bytes()
-    except OSError as error:
-        raise errors.OutgoingError(
-            f"the PDF cannot be read: {error.strerror}: {letter.pdf}"
-        ) from error
-    if letter.pdf_sha256 and hashlib.sha256(pdf).hexdigest() != letter.pdf_sha256:
-        raise errors.OutgoingError(
-            f"the PDF is not the one that was frozen: {letter.pdf}",
-            hint="put the file back, or hold the delivery so that it is rendered again",
-        )
-    return pdf
-
-
-def _assemble(letter: Letter, pdf: bytes) -> email.message.EmailMessage:
+def _assemble(letter: Letter, stand_ins: Sequence[bytes]) -> email.message.EmailMessage:
     wide = mailbox.needs_smtputf8(letter.from_address, letter.to_address, letter.reply_to)
     message = email.message.EmailMessage(policy=fields.policy(utf8=wide))
     message["From"] = _field("From", letter.from_name, letter.from_address)
@@ -190,15 +211,17 @@ def _assemble(letter: Letter, pdf: bytes) -> email.message.EmailMessage:
     message["Message-ID"] = letter.message_id
     message.set_content(letter.text, cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
-    message.add_attachment(pdf, maintype="application", subtype="pdf", filename=letter.pdf_name)
+    for one, pdf in zip(letter.attachments, stand_ins, strict=True):
+        message.add_attachment(pdf, maintype="application", subtype="pdf", filename=one.name)
     # Set before, it would have moved into the first part with the other Content- fields.
     message["Content-Language"] = letter.language
     # "=_" occurs neither in base64 nor in quoted-printable, so no body can hold a boundary.
     seed = _hash(letter.message_id)[:24]
     message.set_boundary(f"=_m{seed}")
     for part in message.walk():
-        if part is not message:
-            del part["MIME-Version"]
+        if part is message:
+            continue
+        del part["MIME-Version"]
         if part.get_content_type() == "multipart/alternative":
             part.set_boundary(f"=_a{seed}")
     return message

@@ -6,8 +6,7 @@ import dataclasses
 import email
 import email.message
 import email.policy
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from deliverybot import errors
 from deliverybot.mail import fields
@@ -16,7 +15,7 @@ _ALWAYS = (
     *("Subject", "Date", "Message-ID", "Content-Language"),
     *("MIME-Version", "Content-Type"),
 )
-_STRUCTURE = "multipart/mixed(multipart/alternative(text/plain,text/html),application/pdf)"
+_WORDS = "multipart/alternative(text/plain,text/html)"
 #: RFC 5322 section 2.1.1, without the line end.
 _LINE_MAX = 998
 
@@ -31,8 +30,8 @@ class Meant:
     message_id: str
     text: str
     html: str
-    pdf_sha256: str
-    pdf_name: str
+    #: Name and content of each PDF.
+    attachments: Sequence[tuple[str, bytes]]
 
 
 def compare(content: bytes, meant: Meant) -> None:
@@ -48,13 +47,15 @@ def compare(content: bytes, meant: Meant) -> None:
             _same(name, [one.addr_spec for one in message[name].addresses], [mailbox[1]])
     _same("Subject", fields.read_text(raw["Subject"]), meant.subject)
     _same("Message-ID", str(message["Message-ID"]), meant.message_id)
-    _same("its parts", _structure(message), _STRUCTURE)
-    letter, pdf = message.iter_parts()
-    plain, html = letter.iter_parts()
+    pdfs = ",application/pdf" * len(meant.attachments)
+    _same("its parts", _structure(message), f"multipart/mixed({_WORDS}{pdfs})" if pdfs else _WORDS)
+    words, *attached = message.iter_parts() if pdfs else (message,)
+    plain, html = words.iter_parts()
     _same("the text", _lines(plain.get_content()), _lines(meant.text))
     _same("the HTML", _lines(html.get_content()), _lines(meant.html))
-    _same("the PDF", hashlib.sha256(pdf.get_content()).hexdigest(), meant.pdf_sha256)
-    _same("the PDF's name", pdf.get_filename(), meant.pdf_name)
+    for pdf, (name, content_) in zip(attached, meant.attachments, strict=True):
+        _same("the PDF", pdf.get_content(), content_)
+        _same("the PDF's name", pdf.get_filename(), name)
     _same("its defects", [d for part in message.walk() for d in part.defects], [])
     longest = max(len(line) for line in content.split(b"\r\n"))
     if longest > _LINE_MAX:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import aiosmtplib
@@ -110,7 +110,7 @@ class Link:
         refused = kind in _NEGATIVE and code != _LEAVING
         raise Ended(reply, drop=not refused or bool(self._tap.stray))
 
-    async def write(self, body: bytes) -> None:
+    async def write(self, body: Iterable[bytes]) -> None:
         """Write the message, without its final dot, until the relay's side has every byte."""
         stall = self._settings.timeouts.stall
         writer = line.Writer(self._transports, self._tap, stall=stall, clock=self._clock)

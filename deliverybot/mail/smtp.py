@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from deliverybot import config, errors, model
-from deliverybot.mail import mailbox, relay, replies
+from deliverybot.mail import built, mailbox, relay, replies
 
 #: A connection is left after this many messages or seconds; some relays cut it soon after.
 _MESSAGES_MAX, _AGE_MAX = 50, 300.0
@@ -34,6 +34,8 @@ class _Envelope:
     size: int
     #: Whether addresses or headers hold more than ASCII.
     wide: bool
+    #: Names the mail in what comes back.
+    token: str
 
 
 class Courier:
@@ -54,10 +56,11 @@ class Courier:
 
     async def hand_over(
         self,
-        message: bytes,
+        message: built.Built,
         *,
         sender: str,
         recipient: str,
+        token: str,
         on_handing_over: Callable[[], None],
     ) -> model.Reply:
         """Hand one message to the relay and say what it answered.
@@ -68,13 +71,12 @@ class Courier:
 
         A crash before 2 certainly delivers nothing; from 2 on nobody can know.
         """
-        body = _stuffed(message)
-        envelope = _envelope(message, mailbox.address(sender), mailbox.address(recipient))
+        envelope = _envelope(message, mailbox.address(sender), mailbox.address(recipient), token)
         try:
             link = await self._begin(envelope)
             await link.command("rcpt", b"RCPT", b"TO:<" + envelope.recipient.encode() + b">")
             await link.command("data", b"DATA", wanted=_GO_AHEAD)
-            await link.write(body)
+            await link.write(message.chunks(_stuffed))
             on_handing_over()
             return await link.dot()
         except relay.Ended as ended:
@@ -187,13 +189,13 @@ class Courier:
         await link.command("mail", *words)
 
 
-def _envelope(message: bytes, sender: str, recipient: str) -> _Envelope:
-    wide = not (message.isascii() and sender.isascii() and recipient.isascii())
-    return _Envelope(sender=sender, recipient=recipient, size=len(message), wide=wide)
+def _envelope(message: built.Built, sender: str, recipient: str, token: str) -> _Envelope:
+    wide = message.wide or not (sender.isascii() and recipient.isascii())
+    return _Envelope(sender=sender, recipient=recipient, size=message.size, wide=wide, token=token)
 
 
 def _stuffed(message: bytes) -> bytes:
-    """Return the message as DATA wants it: CRLF, dots doubled, a line end at its end."""
+    """Return lines as DATA wants them: CRLF, dots doubled, a line end at the end."""
     ends = message.count(b"\r\n")
     if not ends == message.count(b"\n") == message.count(b"\r"):
         message = _LINE_END.sub(b"\r\n", message)

@@ -26,7 +26,7 @@ class Token:
 
     #: Id of the delivery's row.
     ident: int
-    #: Which of its mails: 0 for the letter itself.
+    #: Which of its mails, from 1.
     part: int
     #: What `fits` compares.
     check: str

@@ -19,7 +19,7 @@ import pathlib
 import signal
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from deliverybot import cli, daemon, overview
@@ -99,11 +99,12 @@ def half_a_body(bomb: Bomb) -> None:
     """Die with half of the message on the wire."""
     real = relay.Link.write
 
-    async def write(link: relay.Link, body: bytes) -> None:
-        half = len(body) // 2
-        await real(link, body[:half])
+    async def write(link: relay.Link, body: Iterable[bytes]) -> None:
+        whole = b"".join(body)
+        half = len(whole) // 2
+        await real(link, [whole[:half]])
         bomb.tick()
-        await real(link, body[half:])
+        await real(link, [whole[half:]])
 
     relay.Link.write = write  # type: ignore[method-assign,assignment]
 
