@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from deliverybot import campaign as campaigns
 from deliverybot import config, hours, ledger
 from deliverybot.ledger import queue, records
+from deliverybot.mail import dkim
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Desk:
     #: Names this process in claims and in the audit log.
     owner: str
     clock: Callable[[], dt.datetime]
+    #: The keys that mails are signed with.
+    signers: tuple[dkim.Signer, ...] = ()
     pause: Pause = dataclasses.field(default_factory=Pause)
     #: Gives, for one look at the queue, the test whether a letter is still what would be
     #: made now: the same signers may be named, the address is the same.

@@ -19,12 +19,14 @@ import pydantic
 import pydantic_settings
 import typing_extensions
 
-from deliverybot import errors, faults, places, secret_places, values
+from deliverybot import errors, faults, places, secret_places, signing, values
 
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 _Seconds = Annotated[int, pydantic.Field(gt=0, le=86_400)]
 _Secret = pydantic.SecretStr
+#: Letters before the @ that leave room for a token, of the 64 of RFC 5321.
+_BOUNCES_MAX = 25
 #: Bytes of address space in which a renderer does not even start.
 _SMALLEST_MEMORY = 256_000_000
 
@@ -74,8 +76,15 @@ class Mail(values.Section):
     per_hour: Annotated[int, pydantic.Field(ge=1)] = 100
     #: Largest encoded mail; the relay's own limit wins if it is smaller.
     max_message: values.Size = "20 MB"
+    #: Where bounces go, such as bounces@your-domain: to that address with "+" and a token of each
+    #: mail, so that they are understood; empty: to the sender.
+    bounces: values.OptionalAddress = ""
+    #: Ask for a notice of each mail that has reached the target's server, not only of failures.
+    receipts: bool = False
     #: Seconds to wait.
     timeouts: Timeouts = Timeouts()
+    #: The keys that mails are signed with.
+    dkim: signing.Dkim = signing.Dkim()
 
     @property
     def max_message_bytes(self) -> int:
@@ -96,6 +105,8 @@ class Mail(values.Section):
                 '[mail] would send the password in the clear: security = "none"',
                 'use security = "starttls" (port 587) or "tls" (port 465)',
             )
+        if len(self.bounces.rpartition("@")[0]) > _BOUNCES_MAX:
+            raise faults.wrong("[mail] bounces leaves no room for a token", "take a shorter name")
         return self
 
 
@@ -337,6 +348,7 @@ def load(
     token = _reading.set(reading)
     try:
         settings = Settings(**{**given, "root": path.absolute().parent})  # type: ignore[arg-type]
+        wrong += signing.check(settings.mail.dkim, settings.sender.address, settings.root, origin)
     except pydantic.ValidationError as error:
         wrong += faults.to_faults(error, dataclasses.replace(origin, data=reading.merged))
     finally:
@@ -358,4 +370,4 @@ def _in_the_open(path: places.Path, origin: faults.Origin) -> errors.Fault:
 
 def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
-    return values.schema(Settings, Sender, Timeouts, Mail, FolderOutlet, XOutlet, Pdf)
+    return values.schema(Settings, Sender, Timeouts, signing.Dkim, Mail, FolderOutlet, XOutlet, Pdf)

@@ -39,6 +39,7 @@ from deliverybot import (
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import records
+from deliverybot.mail import dkim
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,12 @@ class Works:
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._desk = agenda.Desk(
-            settings=settings, campaigns=known, owner=self.owner, clock=clock, look=self._look
+            settings=settings,
+            campaigns=known,
+            owner=self.owner,
+            clock=clock,
+            look=self._look,
+            signers=dkim.load(settings),
         )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()

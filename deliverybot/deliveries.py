@@ -44,7 +44,7 @@ async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.De
     try:
         date = row.first_try or desk.clock()
         letter = frozen.letter(row, desk.settings.state, date)
-        made = await asyncio.to_thread(message.build, letter)
+        made = await asyncio.to_thread(message.build, letter, desk.signers)
     except (errors.OutgoingError, OSError) as error:
         # A full disk gets better by itself, a letter that cannot be built does not.
         later = isinstance(error, OSError)
@@ -87,7 +87,7 @@ async def _hand_over(
 
     try:
         return await courier.hand_over(
-            made, sender=row.from_address, recipient=row.email,
+            made, sender=_envelope_sender(row, desk.settings.mail), recipient=row.email,
             token=verp.token(row.id, row.part, row.message_id), on_handing_over=handing_over,
         )  # fmt: skip
     except asyncio.CancelledError:
@@ -98,6 +98,13 @@ async def _hand_over(
     except errors.LostClaim:
         text = "another worker took it over; nothing was handed over"
         return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
+
+
+def _envelope_sender(row: records.Delivery, settings: config.Mail) -> str:
+    """Return where a bounce goes: to an address of this mail's own, if there is a place for it."""
+    if not settings.bounces:
+        return row.from_address
+    return verp.sender(settings.bounces, row.id, row.part, row.message_id)
 
 
 def recover(book: ledger.Ledger, desk: agenda.Desk, *, alone: bool) -> list[records.Delivery]:

@@ -398,7 +398,7 @@ def test_the_schema_describes_every_key() -> None:
     definitions = schema["$defs"]
     assert isinstance(definitions, dict)
     parts = [schema, *definitions.values()]
-    assert len(parts) == 7
+    assert {"Dkim", "Mail", "Pdf", "Sender", "Timeouts", "XOutlet"} <= definitions.keys()
     for part in parts:
         for key, described in part["properties"].items():
             assert described.get("description"), key

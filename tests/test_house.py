@@ -32,6 +32,7 @@ DOORS = {
     "bidi": {"pdf.shaping"},
     "charset_normalizer": {"sources"},
     "click": {"cli"},
+    "cryptography": {"mail.dkim"},
     "fontTools": {"pdf.embed", "pdf.fonts"},
     "holidays": {"hours"},
     "jinja2": {"render"},
@@ -40,7 +41,7 @@ DOORS = {
     "pikepdf": {"pdf.writer", "pdf.gate"},
     "PIL": {"pdf.embed"},
     # What a person wrote is checked where it is read: these are the modules of that.
-    "pydantic": {"campaign", "config", "faults", "secret_places", "values"},
+    "pydantic": {"campaign", "config", "faults", "secret_places", "signing", "values"},
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
     "pypdfium2": {"pdf.gate"},

@@ -51,7 +51,7 @@ def letter(*attachments: message.Attachment, number: int = 1) -> message.Letter:
 
 
 def whole(one: message.Letter) -> bytes:
-    made = message.build(one)
+    made = message.build(one, ())
     content = b"".join(made.chunks())
     assert made.size == len(content)
     assert made.sha256 == hashlib.sha256(content).hexdigest()
@@ -98,13 +98,14 @@ def test_a_text_like_a_stand_in_is_no_attachment(tmp_path: Path) -> None:
 def test_one_form_is_made_for_all_letters_and_is_ours_alone(tmp_path: Path) -> None:
     pdf = write(tmp_path / "one.pdf", 400_000)
     with futures.ThreadPoolExecutor(8) as threads:
-        made = list(threads.map(message.build, [letter(pdf, number=n) for n in range(1, 17)]))
+        all_of_them = [letter(pdf, number=n) for n in range(1, 17)]
+        made = list(threads.map(lambda one: message.build(one, ()), all_of_them))
     (form,) = forms(tmp_path)
     assert {file.path for one in made for file in one.files} == {form}
     assert stat.S_IMODE(form.stat().st_mode) == 0o600
     assert pdf.sha256[:32] in form.name
     before = form.stat()
-    message.build(letter(pdf, number=99))
+    message.build(letter(pdf, number=99), ())
     assert form.stat().st_ino == before.st_ino
 
 
@@ -135,18 +136,18 @@ def test_a_damaged_form_is_made_again(kind: str, tmp_path: Path) -> None:
     damage(form, kind)
     (tmp_path / "one.pdf").write_bytes(b"another")
     with pytest.raises(errors.OutgoingError, match="frozen"):
-        message.build(one)
+        message.build(one, ())
 
 
 def test_nothing_half_made_is_left(tmp_path: Path) -> None:
     pdf = write(tmp_path / "one.pdf", 10_000)
     with pytest.raises(errors.OutgoingError, match="frozen"):
-        message.build(letter(dataclasses.replace(pdf, sha256="0" * 64)))
+        message.build(letter(dataclasses.replace(pdf, sha256="0" * 64)), ())
     assert [file.name for file in tmp_path.iterdir()] == ["one.pdf"]
 
 
 async def test_a_form_that_is_gone_in_between_is_for_later(tmp_path: Path) -> None:
-    made = message.build(letter(write(tmp_path / "one.pdf", 10_000)))
+    made = message.build(letter(write(tmp_path / "one.pdf", 10_000)), ())
     encoded.forget(tmp_path / "one.pdf")
     assert forms(tmp_path) == []
     announced: list[bool] = []
@@ -164,7 +165,7 @@ async def test_a_form_that_is_gone_in_between_is_for_later(tmp_path: Path) -> No
 
 async def test_the_wire_has_the_very_bytes(tmp_path: Path) -> None:
     pdfs = [write(tmp_path / f"{n}.pdf", 700_000 + n) for n in range(2)]
-    made = message.build(letter(*pdfs))
+    made = message.build(letter(*pdfs), ())
     with smtp_server.running() as server:
         courier = smtp.Courier(smtp_tools.mail_settings(server.port))
         reply = await courier.hand_over(
@@ -184,7 +185,7 @@ def test_memory_does_not_grow_with_the_attachment(tmp_path: Path) -> None:
         one = letter(write(tmp_path / f"{size}.pdf", size))
         tracemalloc.start()
         try:
-            lengths = [len(chunk) for chunk in message.build(one).chunks()]
+            lengths = [len(chunk) for chunk in message.build(one, ()).chunks()]
             assert sum(lengths) > size
             assert max(lengths) <= 256 * 1024
             return tracemalloc.get_traced_memory()[1]

@@ -50,7 +50,7 @@ def change(letter: message.Letter, name: str, value: str) -> message.Letter:
 
 
 def whole(letter: message.Letter) -> bytes:
-    return b"".join(message.build(letter).chunks())
+    return b"".join(message.build(letter, ()).chunks())
 
 
 def test_a_letter_reads_as_it_was_meant(letter: message.Letter) -> None:
@@ -244,7 +244,7 @@ def test_only_the_frozen_pdf_goes_out(letter: message.Letter) -> None:
         ("0" * 64, Path("missing.pdf"), "cannot be read"),
     ):
         other = dataclasses.replace(pdf, sha256=sha256, path=path)
-        for act in (message.build, message.digest):
+        for act in (whole, message.digest):
             with pytest.raises(errors.OutgoingError, match=why):
                 act(dataclasses.replace(letter, attachments=(other,)))
 

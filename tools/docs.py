@@ -68,6 +68,7 @@ _CONFIG_SECTIONS = (
     ("[sender]", "Sender"),
     ("[mail]", "Mail"),
     ("[mail.timeouts]", "Timeouts"),
+    ("[mail.dkim]", "Dkim"),
     ('[outlets.NAME] with kind = "folder"', "FolderOutlet"),
     ('[outlets.NAME] with kind = "x"', "XOutlet"),
     ("[pdf]", "Pdf"),

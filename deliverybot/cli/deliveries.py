@@ -146,14 +146,14 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, as_json: bool) 
 
 
 def _write_eml(row: records.Delivery, settings: config.Settings, file: pathlib.Path) -> None:
-    from deliverybot.mail import frozen, message
+    from deliverybot.mail import dkim, frozen, message
 
     if not row.pdf:
         error = f"delivery {row.id} is not rendered yet"
         raise errors.WrongState(error, hint="`deliverybot run --once` renders it")
     letter = frozen.letter(row, settings.state, row.first_try or out.now())
     with file.open("wb") as out_:
-        out_.writelines(message.build(letter).chunks())
+        out_.writelines(message.build(letter, dkim.load(settings)).chunks())
     out.talk(f"written: {file}")
 
 

@@ -89,6 +89,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     from deliverybot import campaign
+    from deliverybot.mail import dkim
 
     try:
         settings = call.settings()
@@ -102,7 +103,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += campaign.check(known, settings)
     for one in known:
         found += _campaign(one, settings)
-    found += _installation(call, settings) + _names(call, settings, known)
+    found += dkim.check(settings) + _installation(call, settings) + _names(call, settings, known)
     if not offline:
         found += asyncio.run(_outside(settings))
     return found

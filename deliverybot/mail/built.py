@@ -35,13 +35,13 @@ class Built:
 
         Raises OSError where an attachment cannot be read any more.
         """
-        return _chunks(self.texts, self.files, stuffed)
+        return chunks(self.texts, self.files, stuffed)
 
 
 def of(message_id: str, texts: Sequence[bytes], files: Sequence[encoded.Encoded] = ()) -> Built:
     """Return the mail of these pieces; reads and hashes it all: call it in a thread."""
     hasher, size = hashlib.sha256(), 0
-    for chunk in _chunks(texts, files, bytes):
+    for chunk in chunks(texts, files):
         hasher.update(chunk)
         size += len(chunk)
     return Built(
@@ -53,9 +53,12 @@ def of(message_id: str, texts: Sequence[bytes], files: Sequence[encoded.Encoded]
     )
 
 
-def _chunks(
-    texts: Sequence[bytes], files: Sequence[encoded.Encoded], stuffed: Callable[[bytes], bytes]
+def chunks(
+    texts: Sequence[bytes],
+    files: Sequence[encoded.Encoded],
+    stuffed: Callable[[bytes], bytes] = bytes,
 ) -> Iterator[bytes]:
+    """Yield texts and, between them, files; see `Built`."""
     yield stuffed(texts[0])
     for file, text in zip(files, texts[1:], strict=True):
         yield from file.chunks()

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deliverybot import errors
-from deliverybot.mail import built, encoded, fields, mailbox, proof
+from deliverybot.mail import built, dkim, encoded, fields, mailbox, proof
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +60,17 @@ _PDF_NAME = re.compile(r'[^"<>\\/:|?*%;]{1,150}')
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[a-z0-9.-]+>")
 
 
-def build(letter: Letter) -> built.Built:
-    """Return the message, CRLF line ends, ready for a relay.
+def build(letter: Letter, signers: Sequence[dkim.Signer]) -> built.Built:
+    """Return the message, signed, CRLF line ends, ready for a relay.
 
     Reads the attachments, and encodes them the first time: call it in a
     thread.  Raises OutgoingError naming the value that cannot be sent, and
     OSError where an encoded attachment cannot be kept.
     """
-    texts = prove(letter)
+    first, *texts = prove(letter)
     files = [encoded.ready(one.path, one.sha256) for one in letter.attachments]
-    return built.of(letter.message_id, texts, files)
+    first = dkim.sign([first, *texts], files, signers, letter.date) + first
+    return built.of(letter.message_id, [first, *texts], files)
 
 
 def prove(letter: Letter) -> list[bytes]:

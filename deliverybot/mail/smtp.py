@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from deliverybot import config, errors, model
-from deliverybot.mail import built, mailbox, relay, replies
+from deliverybot.mail import built, mailbox, notices, relay, replies
 
 #: A connection is left after this many messages or seconds; some relays cut it soon after.
 _MESSAGES_MAX, _AGE_MAX = 50, 300.0
@@ -74,7 +74,7 @@ class Courier:
         envelope = _envelope(message, mailbox.address(sender), mailbox.address(recipient), token)
         try:
             link = await self._begin(envelope)
-            await link.command("rcpt", b"RCPT", b"TO:<" + envelope.recipient.encode() + b">")
+            await self._rcpt(link, envelope)
             await link.command("data", b"DATA", wanted=_GO_AHEAD)
             await link.write(message.chunks(_stuffed))
             on_handing_over()
@@ -186,7 +186,15 @@ class Courier:
                 text = "the relay takes no addresses beyond ASCII"
                 raise relay.Ended(replies.impossible("rcpt", text), drop=False)
             words += [b"SMTPUTF8", b"BODY=8BITMIME"]
+        if link.offers("dsn"):
+            words += notices.of_mail(envelope.token)
         await link.command("mail", *words)
+
+    async def _rcpt(self, link: relay.Link, envelope: _Envelope) -> None:
+        words = [b"RCPT", b"TO:<" + envelope.recipient.encode() + b">"]
+        if link.offers("dsn"):
+            words += notices.of_rcpt(envelope.recipient, receipts=self._settings.receipts)
+        await link.command("rcpt", *words)
 
 
 def _envelope(message: built.Built, sender: str, recipient: str, token: str) -> _Envelope:
