@@ -28,7 +28,7 @@ class Delivery(enum.StrEnum):
     UNSURE = "unsure"  #: evidence, or a person: resolve
     SUPERSEDED = "superseded"  #: nobody: a newer milestone took its place
     CANCELLED = "cancelled"  #: nobody
-    SUPPRESSED = "suppressed"  #: nobody: the target asked us to stop
+    SUPPRESSED = "suppressed"  #: nobody; a person takes it up again: hold
     BOUNCED = "bounced"  #: nobody
     ANSWERED = "answered"  #: nobody
 
@@ -64,6 +64,15 @@ class Signature(enum.StrEnum):
     WITHDRAWN = "withdrawn"  #: neither counts nor is named; its number stays taken
 
 
+class Suppression(enum.StrEnum):
+    """Why no letter may go to an address any more; a person alone lifts it."""
+
+    ASKED = "asked"  #: whoever reads mail there asked us to stop
+    BOUNCED = "bounced"  #: the address is dead
+    COMPLAINED = "complained"  #: a letter was reported as spam
+    BY_HAND = "by-hand"  #: a person here said so
+
+
 class Comment(enum.StrEnum):
     """Whether a signer's comment may be printed; beside each, who moves it on."""
 
@@ -88,7 +97,8 @@ DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "answered": frozenset(),
     "superseded": frozenset(),
     "cancelled": frozenset(),
-    "suppressed": frozenset(),
+    # When the suppression is lifted; the claim looks again.
+    "suppressed": frozenset({"held"}),
 }
 
 #: From each state of a post, the states it may move to.

@@ -275,6 +275,13 @@ def normalise_email(address: str) -> str | None:
     return f"{local}@{domain}"
 
 
+def masked(address: str) -> str:
+    """Return an address as a person may be shown it: ``c…o@cloud.example``."""
+    local, _, domain = (normalise_email(address) or "").rpartition("@")
+    ends = (local[:1], local[-1:]) if len(local) > 2 else ("", "")  # noqa: PLR2004 - "ab" is no secret
+    return f"{ends[0]}…{ends[1]}@{domain}"
+
+
 def key(secret: bytes, campaign: str, kind: str, value: str) -> bytes:
     """Return 16 bytes that stand for `value` in one campaign and say nothing without `secret`.
 

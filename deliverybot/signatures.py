@@ -49,6 +49,8 @@ class Import:
 def recognition_key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
     """Return the key under which signers are recognised; make it the first time.
 
+    The ledger is told, too: suppressed addresses are recognised by it.
+
     It lives beside the ledger, not in it, so that a stolen database is no
     list of addresses.  Another key than the ledger was filled with would take
     every signer for a new one, and is refused.
@@ -68,6 +70,7 @@ def recognition_key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
         raise errors.LedgerError(
             message, hint="put the old file back: without it everybody would count twice"
         )
+    book.know(key)
     return key
 
 

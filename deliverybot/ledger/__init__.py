@@ -9,6 +9,7 @@
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
+    ledger.suppressions add, of, all, lift
     ledger.audit        since, verify
 
 SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
@@ -26,7 +27,17 @@ import sqlalchemy as sa
 from deliverybot import model
 from deliverybot.ledger import audit as audits
 from deliverybot.ledger import comments as comment_verbs
-from deliverybot.ledger import lock, migrate, queue, records, store, tables, tallies, volumes
+from deliverybot.ledger import (
+    lock,
+    migrate,
+    queue,
+    records,
+    store,
+    suppressions,
+    tables,
+    tallies,
+    volumes,
+)
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
 
@@ -55,6 +66,7 @@ class Ledger:
             record=records.Post,
             moves=model.POST_MOVES,
         )
+        self.suppressions = suppressions.Suppressions(database)
         self.audit = audits.Audit(database)
 
     @property
@@ -66,6 +78,10 @@ class Ledger:
     def shown(self) -> str:
         """The database's address without a password."""
         return self._db.shown
+
+    def know(self, key: bytes) -> None:
+        """Take the installation's key, which lies beside the ledger and never in it."""
+        self._db.secret = key
 
     @contextlib.contextmanager
     def only_daemon(self, now: dt.datetime) -> Iterator[None]:

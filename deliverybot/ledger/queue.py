@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from deliverybot import errors, model
 from deliverybot.ledger import attempts as tries
-from deliverybot.ledger import records, rows, tables
+from deliverybot.ledger import records, rows, suppressions, tables
 
 _C = tables.campaigns
 
@@ -120,8 +120,8 @@ class Queue(rows.Rows[rows.Row]):
         """Move a ready row to `sending` under a new fencing number.
 
         None when somebody else was faster, other bytes were approved since, a
-        newer milestone has taken the row's place, or `quota` is used up (checked
-        in the same transaction).
+        newer milestone has taken the row's place, its address is suppressed, or
+        `quota` is used up (all checked in the same transaction).
         """
         with self._db.change() as tx:
             current = self._fresh(tx, row.id)
@@ -129,9 +129,9 @@ class Queue(rows.Rows[rows.Row]):
                 return None
             if current.approved_digest != row.approved_digest:
                 return None
-            if self._outrun(tx, current):
-                why = "a newer milestone took its place"
-                self._move(tx, current, "superseded", {}, who="deliverybot", why=why, now=now)
+            if ended := self._ended(tx, current):
+                state, why = ended
+                self._move(tx, current, state, {}, who="deliverybot", why=why, now=now)
                 return None
             if quota is not None and self._used(tx, current, quota):
                 return None
@@ -161,10 +161,13 @@ class Queue(rows.Rows[rows.Row]):
     ) -> None:
         """Commit, just before the irreversible byte, that it is about to leave `by` a transport.
 
-        Raises LostClaim when the row is no longer ours: then nothing may be sent.
+        Raises LostClaim when the row is no longer ours, or its address was
+        suppressed meanwhile: then nothing may be sent.
         """
         with self._db.change() as tx:
             current = self._own(tx, claim, ("sending",))
+            if stop := self._suppression(tx, current):
+                raise errors.LostClaim(f"{self._thing} {claim.id} may not go: {stop}")
             values = {"handed_at": now, "lease_until": now + lease}
             why = f"message {sha256} by {by}"
             self._move(tx, current, "handing_over", values, who=who, why=why, now=now)
@@ -224,6 +227,18 @@ class Queue(rows.Rows[rows.Row]):
             message = f"{self._thing} {claim.id} is {current.state} and no longer ours"
             raise errors.LostClaim(message)
         return current
+
+    def _ended(self, tx: sa.Connection, row: rows.Row) -> tuple[str, str] | None:
+        """Return the state that a row must go to instead of out, and why."""
+        if self._outrun(tx, row):
+            return "superseded", "a newer milestone took its place"
+        stop = self._suppression(tx, row)
+        return None if stop is None else ("suppressed", str(stop))
+
+    def _suppression(self, tx: sa.Connection, row: rows.Row) -> records.Suppression | None:
+        if not isinstance(row, records.Delivery):
+            return None
+        return suppressions.standing(tx, self._db.secret, row.email)
 
     def _outrun(self, tx: sa.Connection, row: rows.Row) -> bool:
         """Tell whether a later milestone's row for the same aim is alive."""

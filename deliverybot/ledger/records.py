@@ -187,6 +187,34 @@ class Attempt(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression(_Record):
+    """One address that no letter may go to, unless it was lifted."""
+
+    id: int
+    #: The address with its middle left out.
+    shown: str
+    reason: str
+    evidence: str
+    by: str
+    at: dt.datetime
+    lifted_by: str
+    lifted_at: dt.datetime | None
+
+    def __str__(self) -> str:
+        """One line for people: ``asked not to be written to, since 2026-11-26``."""
+        return f"{_SAID[self.reason]}, since {self.at:%Y-%m-%d} (suppression {self.id})"
+
+
+#: What each reason means, in the words that a campaigner reads.
+_SAID = {
+    "asked": "asked not to be written to",
+    "bounced": "the address is dead",
+    "complained": "a letter was reported as spam",
+    "by-hand": "not to be written to, a person said so",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow(_Record):
     """One change of state: who, when, why."""
 

@@ -33,6 +33,8 @@ class Store:
         self._engine = _engine(url)
         self.sqlite = self._engine.dialect.name == "sqlite"
         self.file = pathlib.Path(self._engine.url.database or "") if self.sqlite else None
+        #: The installation's key, under which suppressed addresses are told; empty until known.
+        self.secret = b""
         #: As it may be shown: without a password, which may stand behind a "?", too.
         self.shown = self._engine.url.set(query={}).render_as_string(hide_password=True)
 
