@@ -153,7 +153,7 @@ class Target(values.Section):
     timezone: values.Timezone = "UTC"
     #: When mail may arrive; "Mon-Sun 00:00-24:00" is always.
     hours: values.OfficeHours = "Mon-Fri 09:00-17:00"
-    #: ISO country code of the public holidays to keep; empty for none.
+    #: Whose public holidays to keep: "US", or a part such as "US-CA", or "DE-BY, AT"; or none.
     holidays: values.Holidays = ""
     #: Mails to this address over all campaigns, such as "1/week".
     budget: values.Budget | None = None

@@ -90,7 +90,7 @@ def _merged(spans: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 def next_open(now_utc: dt.datetime, hours: Hours, timezone: str, holidays: str) -> dt.datetime:
     """Return the first instant, `now_utc` or later, when the office is open; in UTC.
 
-    `holidays` is a country code, or empty.  Raise ValueError if it stays closed
+    `holidays` is what `holiday_codes` takes, or empty.  Raise ValueError if it stays closed
     for 400 days, or if `now_utc` bears no time zone.
     """
     if now_utc.tzinfo is None:
@@ -124,16 +124,47 @@ def knows_country(code: str) -> bool:
     return code in public_holidays.list_supported_countries(include_aliases=False)
 
 
-def holiday(day: dt.date, country: str) -> str:
+def parts_of_country(code: str) -> list[str]:
+    """Return the codes of a country's parts whose own public holidays are known."""
+    return public_holidays.list_supported_countries(include_aliases=False).get(code, [])
+
+
+def holiday_codes(text: str) -> list[str]:
+    """Read ``US-CA`` or ``DE-BY, AT``: countries, or parts of them, whose holidays are kept.
+
+    Raise ValueError with a sentence for the person who wrote it.
+    """
+    codes = [part.strip() for part in text.split(",")] if text.strip() else []
+    for code in codes:
+        country, dash, part = code.partition("-")
+        if not knows_country(country):
+            raise ValueError(f"no public holidays are known for {code!r}")
+        known = parts_of_country(country)
+        if dash and part not in known:
+            there = f"known are {', '.join(known)}" if known else f"write {country!r} alone"
+            raise ValueError(f"{country} has no part {part!r} with holidays of its own; {there}")
+    return codes
+
+
+def holiday(day: dt.date, holidays: str) -> str:
     """Return the name of the public holiday that `day` is, in English where known; or empty."""
-    return _year(country, day.year).get(day, "") if country else ""
+    names = (_year(code, day.year).get(day, "") for code in _codes(holidays))
+    return next(filter(None, names), "")
+
+
+_codes = functools.lru_cache(maxsize=256)(holiday_codes)
 
 
 @functools.lru_cache(maxsize=256)
-def _year(country: str, year: int) -> dict[dt.date, str]:
+def _year(code: str, year: int) -> dict[dt.date, str]:
+    country, _, part = code.partition("-")
     spoken = public_holidays.list_localized_countries(include_aliases=False).get(country, [])
     language = next((name for name in ("en_US", "en_GB") if name in spoken), None)
-    return dict(public_holidays.country_holidays(country, years=year, language=language))
+    return dict(
+        public_holidays.country_holidays(
+            country, subdiv=part or None, years=year, language=language
+        )
+    )
 
 
 def _instant(day: dt.date, minutes: int, zone: zoneinfo.ZoneInfo) -> dt.datetime:

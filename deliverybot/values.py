@@ -221,12 +221,12 @@ def office_hours(text: str) -> str:
 
 
 def holidays(text: str) -> str:
-    """Return the text if it is empty or a country whose public holidays are known."""
-    if text and not hours.knows_country(text):
-        raise faults.wrong(
-            f"no public holidays are known for {text!r}",
-            'a country code of two capital letters such as "US", or "" for none',
-        )
+    """Return the text if it is empty or names countries whose public holidays are known."""
+    try:
+        hours.holiday_codes(text)
+    except ValueError as error:
+        hint = 'a country such as "US", a part of it such as "US-CA", several, or "" for none'
+        raise faults.wrong(str(error), hint) from None
     return text
 
 
