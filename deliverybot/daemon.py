@@ -23,6 +23,7 @@ from deliverybot import (
     agenda,
     config,
     deliveries,
+    dispatch,
     errors,
     ledger,
     letters,
@@ -85,6 +86,7 @@ class Works:
             look=self._look,
             signers=dkim.load(settings),
         )
+        self._transport = mail.transport(settings)
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
 
@@ -196,27 +198,15 @@ class Works:
         )  # fmt: skip
 
     async def send(self) -> None:
-        """Send with as many connections as the settings allow; none when nothing is ready."""
-        ready = agenda.ready(self.book, self._desk)
-        if not ready:
-            return
-        workers = min(ready, self.settings.mail.connections)
-        hands = [self._send_all() for _ in range(workers)]
-        # Not a TaskGroup: the trouble of one letter must not cut off another after its dot.
-        for trouble in await asyncio.gather(*hands, return_exceptions=True):
-            if trouble is not None:
-                raise trouble
-        letters.tidy(self.book, self.settings)
+        """Send all that is ready, with as many workers as the settings allow connections."""
+        if await dispatch.all_ready(
+            self.book, self._transport, self._desk, stopping=lambda: self.stopping
+        ):
+            letters.tidy(self.book, self.settings)
 
-    async def _send_all(self) -> None:
-        courier = mail.transport(self.settings)
-        try:
-            while not self.stopping:
-                if not await deliveries.send_one(self.book, courier, self._desk):
-                    return
-        finally:
-            with contextlib.suppress(asyncio.CancelledError):
-                await courier.close()
+    async def rest(self) -> None:
+        """Take leave of the relay; the next letter connects again."""
+        await self._transport.close()
 
     async def publish(self) -> None:
         """Publish every approved post; news that is stale by now is dropped."""
@@ -252,6 +242,8 @@ async def once(works: Works) -> None:
             # The thread that reads a source is not cancelled with its task: it looks here.
             works.stopping = True
             raise
+        finally:
+            await works.rest()
 
 
 async def _once(works: Works) -> None:
@@ -278,6 +270,7 @@ async def run(works: Works) -> None:
             await stop.wait()
             log.info("stopping")
             works.stopping = True
+        await works.rest()
 
 
 class _Hands:

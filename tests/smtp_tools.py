@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import build
 import smtp_server
-from deliverybot import config, model
+from deliverybot import config, mail, model
 from deliverybot.mail import smtp
 
 LETTER = b"Subject: one\r\nMessage-ID: <one@campaigns.example>\r\n\r\nDear Ms. Vale,\r\n.dot\r\n"
@@ -36,7 +36,7 @@ def mail_settings(port: int, **more: object) -> config.Mail:
     return config.Mail.model_validate(values | {"security": "none"} | more)
 
 
-async def hand_over(courier: smtp.Courier, message: bytes = LETTER) -> Handed:
+async def hand_over(courier: mail.Transport, message: bytes = LETTER) -> Handed:
     announced: list[bool] = []
     reply = await courier.hand_over(
         build.mail(message),

@@ -10,7 +10,7 @@ from deliverybot.mail import built
 
 
 class Transport(Protocol):
-    """Hands messages over, one at a time; open one for each worker."""
+    """Hands messages over, several at once; open one for all workers."""
 
     async def hand_over(
         self,
@@ -47,9 +47,9 @@ _SIZE_CODE, _SIZE = 552, frozenset({"5.3.4", "5.2.3"})
 def transport(settings: config.Settings) -> Transport:
     """Return the transport that config.toml names."""
     if settings.mail.transport == "smtp":
-        from deliverybot.mail import smtp  # noqa: PLC0415 - the folder needs no SMTP library
+        from deliverybot.mail import pool  # noqa: PLC0415 - the folder needs no SMTP library
 
-        return smtp.Courier(settings.mail)
+        return pool.Pool(settings.mail)
     from deliverybot.mail import folder  # noqa: PLC0415 - as above
 
     return folder.Folder(folder.place(settings))
