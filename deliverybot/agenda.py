@@ -56,6 +56,8 @@ def when(
     at, why = now, ""
     if row.next_try is not None and row.next_try > now:
         at, why = row.next_try, "waits before the next try"
+        if row.state == "approved" and row.first_try is None:
+            why = f"until then `deliverybot deliveries hold {row.id}` takes the approval back"
     opens = hours.next_open(at, target.office, target.timezone, target.holidays)
     if opens > at:
         why = hours.why_closed(at, target.office, target.timezone, target.holidays)

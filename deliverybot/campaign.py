@@ -174,6 +174,12 @@ class DeliveryRules(values.Section):
 
     #: Whether a person approves each letter, the first one to each target, or none.
     approval: Literal["each", "first", "none"] = "each"
+    #: People who must say yes to the very same letter: one, or two different ones.
+    approvers: Annotated[int, pydantic.Field(ge=1, le=2)] = 1
+    #: A letter that has not left so long after a person's yes is held again; never, if not given.
+    approval_expires: values.Duration | None = None
+    #: A letter that a person approved leaves so much later at the earliest; "0s": at once.
+    undo: values.Delay = "10m"
     #: What becomes of milestones already passed when first read.
     first_reading: Literal["hold", "deliver", "skip"] = "hold"
     #: attach: the list stands in the PDF; none: the letter names nobody.
@@ -184,6 +190,30 @@ class DeliveryRules(values.Section):
     max_jump: Annotated[float, pydantic.Field(gt=1)] = 3.0
     #: An older crossing is delivered but no longer posted as news.
     stale_after: values.Duration = "24h"
+
+    @property
+    def undo_seconds(self) -> int:
+        """`undo` in seconds."""
+        return values.delay(self.undo)
+
+    @property
+    def expires_seconds(self) -> int | None:
+        """`approval_expires` in seconds; None where an approval stands for good."""
+        return None if self.approval_expires is None else values.seconds(self.approval_expires)
+
+    @pydantic.model_validator(mode="after")
+    def _somebody_is_asked(self) -> Self:
+        if self.approvers > 1 and self.approval == "none":
+            raise faults.wrong(
+                'approvers = 2 and approval = "none" cannot both be meant: nobody is asked',
+                'approval = "each" asks two people about each letter',
+            )
+        if self.expires_seconds is not None and self.expires_seconds <= self.undo_seconds:
+            raise faults.wrong(
+                "approval_expires is not longer than undo: no letter would ever leave",
+                'such as approval_expires = "7d"',
+            )
+        return self
 
     @property
     def stale_seconds(self) -> int:

@@ -21,6 +21,7 @@ from apscheduler.triggers import cron, interval
 
 from deliverybot import (
     agenda,
+    approvals,
     config,
     deliveries,
     dispatch,
@@ -199,6 +200,7 @@ class Works:
 
     async def send(self) -> None:
         """Send all that is ready, with as many workers as the settings allow connections."""
+        approvals.expire(self.book, self.campaigns, self.clock())
         if await dispatch.all_ready(
             self.book, self._transport, self._desk, stopping=lambda: self.stopping
         ):

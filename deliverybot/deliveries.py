@@ -15,7 +15,7 @@ import dataclasses
 import datetime as dt
 import logging
 
-from deliverybot import agenda, config, errors, ledger, mail, model, outcomes
+from deliverybot import agenda, approvals, config, errors, ledger, mail, model, outcomes
 from deliverybot.ledger import queue, records
 from deliverybot.mail import built, frozen, message, verp
 
@@ -148,6 +148,8 @@ async def _claim(
     if agenda.rate_used(book, desk.settings, now):
         return None
     for row, target in agenda.waiting(book, desk, now):
+        if approvals.expired(row, desk.campaigns.get(row.campaign), now):
+            continue  # the next look holds it
         if changed := await asyncio.to_thread(_changed, row, desk):
             _hold(book, row, changed, now)
             continue
@@ -165,7 +167,7 @@ async def _claim(
 
 def _hold(book: ledger.Ledger, row: records.Delivery, why: str, now: dt.datetime) -> None:
     """Take the approval back, unless somebody has moved the row just now."""
-    values = {"approved_digest": "", "approved_by": "", "problem": why}
+    values = {**queue.UNAPPROVED, "problem": why}
     with contextlib.suppress(errors.WrongState):
         book.deliveries.move(row, "held", who="deliverybot", why=why, now=now, values=values)
 

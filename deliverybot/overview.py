@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from deliverybot import agenda, config, ledger, milestones
+from deliverybot import agenda, approvals, config, ledger, milestones
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
 from deliverybot.ledger import records
@@ -205,6 +205,10 @@ def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> 
         what = f"{noun} {row.id} {whom}"
         if _broken(row):
             reasons.append(f"{what} is held: {row.problem}")
+        elif row.state == "held" and approvals.half(row):
+            look = f"`deliverybot {command} show {row.id}`"
+            second = f"{row.agreed_by} said yes, and a second person must"
+            reasons.append(f"{what} waits: {second}: {look}, then `… approve {row.id}`")
         elif row.state == "held":
             look = f"`deliverybot {command} show {row.id}`"
             reasons.append(f"{what} waits: {look}, then `… approve {row.id}`")

@@ -187,9 +187,8 @@ def _length(outlet: outlets.Outlet, text: str) -> list[errors.Fault]:
 
 def _hold(book: ledger.Ledger, row: records.Post, why: str, now: dt.datetime) -> None:
     """Take the approval back, unless somebody has moved the row just now."""
-    values = {"approved_digest": "", "approved_by": ""}
     with contextlib.suppress(errors.WrongState):
-        book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=values)
+        book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=queue.UNAPPROVED)
 
 
 def _draft(row: records.Post) -> outlets.Draft:

@@ -39,6 +39,11 @@ def seconds(text: str) -> int:
     return total
 
 
+def delay(text: str) -> int:
+    """Return the seconds of a length of time that may be none: "10m", "0s"."""
+    return 0 if re.fullmatch(r"0\s*[smhdw]", text.strip()) else seconds(text)
+
+
 def size(text: str) -> int:
     """Return the bytes of "20 MB" or "512 kB", in any case; 1 MB is 1,000,000 bytes."""
     found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([kmg]?b)", text.strip().lower())
@@ -342,6 +347,7 @@ def _checked(function: object) -> pydantic.AfterValidator:
 Count = Annotated[int, pydantic.Field(gt=0, le=2_000_000_000)]
 Moment = Annotated[dt.datetime, pydantic.AfterValidator(moment)]
 Duration = Annotated[str, _checked(seconds)]
+Delay = Annotated[str, _checked(delay)]
 Size = Annotated[str, _checked(size)]
 Budget = Annotated[str, _checked(budget)]
 Cron = Annotated[str, _checked(cron)]

@@ -241,7 +241,7 @@ def test_from_held_to_sent(ran: Bot) -> None:
     assert "waits: `deliverybot deliveries show 1`, then `… approve 1`" in waits.stdout
     assert "2 waiting for a person, 0 in trouble" in waits.stdout
     assert "transport-minister" in ran("deliveries", "list").stdout
-    approved = ran("deliveries", "approve", "1", "--by", "Dana")
+    approved = ran("deliveries", "approve", "1", "--by", "Dana", "--now")
     assert "approved: delivery 1 to Robin Marsh" in approved.stdout
     ran("posts", "approve", "1")
     ran("run", "--once")
@@ -734,7 +734,7 @@ def test_no_secret_is_ever_printed_or_kept(bot: Bot) -> None:
     for words, code, more in (
         (["check"], None, mail),
         (["--debug", "run", "--once", "-v"], None, mail),
-        (["deliveries", "approve", "1"], 0, mail),
+        (["deliveries", "approve", "1", "--now"], 0, mail),
         (["--debug", "run", "--once", "-v"], None, mail),
         (["deliveries", "show", "1"], 0, mail),
         (["status"], 0, mail),

@@ -434,5 +434,5 @@ def test_run_takes_what_comes_and_reacts_to_an_approval_from_elsewhere(
 
 def approve(world: bots.World, environment: Mapping[str, str]) -> None:
     (row,) = world.deliveries()
-    said = bots.say(world, "deliveries", "approve", str(row.id), environment=environment)
+    said = bots.say(world, "deliveries", "approve", "--now", str(row.id), environment=environment)
     assert said.returncode == 0, said.stderr

@@ -284,7 +284,7 @@ def test_the_next_try_and_the_hours_are_both_kept(office: Callable[..., Office])
     one = office()
     (row,) = one.rows()
     assert agenda.when(row, one.plan, NOW) == (NOW, "")
-    waiting = dataclasses.replace(row, next_try=NOW + 7 * MINUTE)
+    waiting = dataclasses.replace(row, first_try=NOW, next_try=NOW + 7 * MINUTE)
     at, why = agenda.when(waiting, one.plan, NOW)
     assert at == NOW + 7 * MINUTE
     assert why == "waits before the next try"

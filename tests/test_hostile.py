@@ -130,7 +130,8 @@ def petition(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     (folder / "schedules" / "faces.jsonl").write_text("\n".join(rows) + "\n")
     os.utime(folder / "schedules" / "faces.jsonl", (0, 0))
     said = ""
-    for words in (("run", "--once", "-v"), ("deliveries", "approve", "1"), ("run", "--once", "-v")):
+    run = ("run", "--once", "-v")
+    for words in (run, ("deliveries", "approve", "1", "--now"), run):
         done = bot(folder, *words)
         assert done.returncode == 0, done.stderr
         said += done.stdout + done.stderr

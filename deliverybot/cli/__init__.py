@@ -15,7 +15,16 @@ import traceback
 import click
 
 from deliverybot import __version__, errors
-from deliverybot.cli import deliveries, out, setup, show, signatures, suppressions, work
+from deliverybot.cli import (
+    approvals,
+    deliveries,
+    out,
+    setup,
+    show,
+    signatures,
+    suppressions,
+    work,
+)
 
 #: Ended by Ctrl-C, as shells count it.
 INTERRUPTED = 130
@@ -51,7 +60,7 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
     context.obj = out.Call(config_file=config_file, no_input=no_input)
 
 
-for group in (setup, signatures, work, show, deliveries, suppressions):
+for group in (setup, signatures, work, show, deliveries, approvals, suppressions):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -98,6 +98,8 @@ def _delivery(row: records.Delivery, settings: config.Settings) -> dict[str, Any
         "subject": row.subject,
         "digest": row.digest or None,
         "approved_by": row.approved_by or None,
+        "approved_at": row.approved_at,
+        "agreed_by": row.agreed_by or None,
         "attempts": row.attempts,
         "reply": row.reply or None,
         "next_try": row.next_try,
@@ -201,22 +203,6 @@ def _said(attempt: records.Attempt) -> str:
     return " ".join(part for part in parts if part)
 
 
-@deliveries.command("approve")
-@_ids
-@click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
-@out.pass_call
-def deliveries_approve(call: out.Call, ids: tuple[int, ...], by: str | None) -> None:
-    """Say yes to the very bytes of these letters; look at them first."""
-    settings = call.settings()
-    book = call.book(settings)
-    for row in [book.deliveries.get(ident) for ident in ids]:
-        book.deliveries.approve(row, who=by or out.person(), now=out.now())
-        pages = out.plural(row.pages, "page")
-        click.echo(out.safe(f"approved: delivery {row.id} to {row.to_name} <{row.email}>"))
-        click.echo(f"  {settings.state / row.pdf}  ({pages})  digest {row.digest[:16]}")
-    out.talk("`deliverybot run` sends what is approved, in the target's hours")
-
-
 @posts.command("approve")
 @_ids
 @click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
@@ -239,7 +225,9 @@ def _mover(group: click.Group, noun: str, new: str, help_: str) -> None:
     def move(call: out.Call, ids: tuple[int, ...], why: str) -> None:
         book = call.book(call.settings())
         table: Any = book.deliveries if noun == "delivery" else book.posts
-        taken_back = {"approved_digest": "", "approved_by": ""} if new == "held" else {}
+        from deliverybot.ledger import queue
+
+        taken_back = queue.UNAPPROVED if new == "held" else {}
         for row in [table.get(ident) for ident in ids]:
             if row.state == "unsure":
                 message = f"{noun} {row.id} is unsure: it may be there already"
@@ -268,6 +256,8 @@ def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str)
     An unsure letter that is resent carries the same Message-ID and bytes, so a
     second copy can be recognised; any other goes back to be approved again.
     """
+    from deliverybot.ledger import queue
+
     if answer is None:
         raise click.UsageError("say --sent or --resend")
     book = call.book(call.settings())
@@ -284,7 +274,7 @@ def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str)
         new = "retrying" if row.state == "unsure" else "held"
         values = {"next_try": None}
         if new == "held":
-            values |= {"approved_digest": "", "approved_by": "", "handed_at": None}
+            values |= {**queue.UNAPPROVED, "handed_at": None}
     # The fence moves on, so that no worker can settle this row behind a person's back.
     values["fence"] = row.fence + 1
     reason = why or f"resolved by hand: {answer}"

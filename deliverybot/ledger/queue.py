@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,16 @@ from deliverybot.ledger import attempts as tries
 from deliverybot.ledger import records, rows, suppressions, tables
 
 _C = tables.campaigns
+
+#: The columns of a row that has nobody's yes, not even the first of two.
+UNAPPROVED: Mapping[str, Any] = {
+    "approved_digest": "",
+    "approved_by": "",
+    "approved_at": None,
+    "agreed_by": "",
+    "agreed_digest": "",
+}
+_AT_ONCE = dt.timedelta(0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +62,15 @@ class Queue(rows.Rows[rows.Row]):
         With `approve` and no problem it is approved at once, by deliverybot
         itself, because the campaign says that nobody needs to be asked.
         """
-        cleared = {"approved_digest": "", "approved_by": "", "next_try": None, "first_try": None}
+        cleared = {**UNAPPROVED, "next_try": None, "first_try": None}
         with self._db.change() as tx:
             self._move(tx, row, "held", {**cleared, **values}, who="deliverybot", why=why, now=now)
             if approve and not values.get("problem"):
-                agreed = {"approved_digest": values["digest"], "approved_by": "deliverybot"}
+                agreed = {
+                    "approved_digest": values["digest"],
+                    "approved_by": "deliverybot",
+                    "approved_at": now,
+                }
                 held = self._fresh(tx, row.id)
                 why = "the campaign asks for no approval"
                 self._move(tx, held, "approved", agreed, who="deliverybot", why=why, now=now)
@@ -67,30 +82,61 @@ class Queue(rows.Rows[rows.Row]):
         with self._db.write() as tx:
             tx.execute(sa.update(t).where(same).values(inputs=inputs))
 
-    def approve(self, row: rows.Row, *, who: str, now: dt.datetime) -> None:
+    def approve(
+        self,
+        row: rows.Row,
+        *,
+        who: str,
+        now: dt.datetime,
+        approvers: int = 1,
+        undo: dt.timedelta = _AT_ONCE,
+    ) -> bool:
         """Record a person's yes to the digest of this row as it was read.
 
-        The row is refused when its digest has changed since.
+        The row is refused when its digest has changed since.  Where two must
+        agree, the first yes leaves it held, and False says so; the second must
+        be somebody else's.  The row is ready once `undo` has passed.
         """
         with self._db.change() as tx:
             current = self._fresh(tx, row.id)
-            if current.problem:
-                message = f"{self._thing} {row.id} cannot be approved: {current.problem}"
-                raise errors.WrongState(message, hint="mend it; the next run renders it again")
-            if current.state != "held":
-                self._refuse(current, "approved")
-            if current.digest != row.digest:
-                message = f"{self._thing} {row.id} has changed since you looked at it"
-                raise errors.WrongState(message, hint="look at it again, then approve")
-            if not current.digest:
-                message = f"{self._thing} {row.id} is not made yet"
-                raise errors.WrongState(message, hint="`deliverybot run` makes it; then look at it")
-            agreed: dict[str, Any] = {"approved_digest": row.digest, "approved_by": who}
+            self._approvable(current, row)
+            first = current.agreed_by if current.agreed_digest == current.digest else ""
+            if approvers > 1 and not first:
+                why = f"{who} said yes; waits for a second person"
+                one = {"agreed_by": who, "agreed_digest": current.digest}
+                self._move(tx, current, "held", one, who=who, why=why, now=now)
+                return False
+            if approvers > 1 and _same_person(first, who):
+                message = f"{self._thing} {row.id} has the yes of {first} already"
+                raise errors.WrongState(message, hint="the second yes must be somebody else's")
+            agreed: dict[str, Any] = {
+                "approved_digest": current.digest,
+                "approved_by": f"{first} and {who}" if approvers > 1 else who,
+                "approved_at": now,
+            }
             if current.handed_at is None:
                 # A new yes is a new start: old tries no longer count against it.  What may
                 # be there already keeps its date, for a second copy is the very same mail.
-                agreed["first_try"] = None
+                agreed |= {"first_try": None, "next_try": None}
+            if undo:
+                agreed["next_try"] = now + undo
             self._move(tx, current, "approved", agreed, who=who, why="approved", now=now)
+            return True
+
+    def _approvable(self, current: rows.Row, seen: rows.Row) -> None:
+        """Refuse a yes to what is not ready for one, or is not what was looked at."""
+        what = f"{self._thing} {current.id}"
+        if current.problem:
+            message = f"{what} cannot be approved: {current.problem}"
+            raise errors.WrongState(message, hint="mend it; the next run renders it again")
+        if current.state != "held":
+            self._refuse(current, "approved")
+        if current.digest != seen.digest:
+            message = f"{what} has changed since you looked at it"
+            raise errors.WrongState(message, hint="look at it again, then approve")
+        if not current.digest:
+            message = f"{what} is not made yet"
+            raise errors.WrongState(message, hint="`deliverybot run` makes it; then look at it")
 
     def move(
         self,
@@ -264,3 +310,13 @@ class Queue(rows.Rows[rows.Row]):
             in_work | (t.c.handed_at > quota.since),
         )
         return int(tx.scalar(query) or 0) >= quota.most
+
+
+def _same_person(one: str, other: str) -> bool:
+    """Tell whether two names are one, however they are typed."""
+    return _letters(one) == _letters(other)
+
+
+def _letters(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(char for char in plain if char.isalnum())

@@ -41,7 +41,7 @@ def approved(driver: bots.Driver, tmp_path_factory: pytest.TempPathFactory) -> b
     campaign.write_text(campaign.read_text().replace('approval = "none"', 'approval = "each"'))
     assert not driver.start(world).wait()
     numbers = [str(row.id) for row in world.deliveries()]
-    assert not driver.start(world, "deliveries", "approve", *numbers).wait()
+    assert not driver.start(world, "deliveries", "approve", "--now", *numbers).wait()
     assert world.states() == {"approved": bots.TARGETS}
     return world
 
