@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from deliverybot import config, errors, model
-from deliverybot.mail import smtp
+from deliverybot.mail import built, smtp
 
 #: Seconds after which a connection that nobody needs is closed: more than the pause
 #: between two looks at the queue, less than any relay waits.
@@ -43,10 +43,11 @@ class Pool:
 
     async def hand_over(
         self,
-        message: bytes,
+        message: built.Built,
         *,
         sender: str,
         recipient: str,
+        token: str,
         on_handing_over: Callable[[], None],
     ) -> model.Reply:
         """Have the next courier hand the message over; wait while all are on their way."""
@@ -55,8 +56,9 @@ class Pool:
             courier = self._free.pop()[0] if self._free else self._courier(context)
             try:
                 return await courier.hand_over(
-                    message, sender=sender, recipient=recipient, on_handing_over=on_handing_over
-                )
+                    message, sender=sender, recipient=recipient, token=token,
+                    on_handing_over=on_handing_over,
+                )  # fmt: skip
             finally:
                 self._free.append((courier, self._clock()))
                 if self._tending is None or self._tending.done():
