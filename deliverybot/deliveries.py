@@ -44,7 +44,9 @@ async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.De
     try:
         date = row.first_try or desk.clock()
         letter = frozen.letter(row, desk.settings.state, date)
-        made = await asyncio.to_thread(message.build, letter, desk.signers)
+        # Not in the thread: what is busy in Python there holds up every other connection.
+        texts = message.prove(letter)
+        made = await asyncio.to_thread(message.finish, letter, texts, desk.signers)
     except (errors.OutgoingError, OSError) as error:
         # A full disk gets better by itself, a letter that cannot be built does not.
         later = isinstance(error, OSError)

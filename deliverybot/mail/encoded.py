@@ -11,7 +11,9 @@ import dataclasses
 import functools
 import glob
 import hashlib
+import os
 import pathlib
+import struct
 import threading
 from collections.abc import Callable, Iterator
 
@@ -77,20 +79,36 @@ def all_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 def lines(content: bytes) -> bytes:
     """Return bytes in base64, each line of it with its end."""
     text = binascii.b2a_base64(content, newline=False)
-    starts = range(0, len(text), _WIDE - 2)
-    return b"".join(text[start : start + _WIDE - 2] + b"\r\n" for start in starts)
+    full, rest = divmod(len(text), _WIDE - 2)
+    parts = struct.unpack(f"{_WIDE - 2}s" * full + f"{rest}s" * bool(rest), text)
+    return b"\r\n".join([*parts, b""])
 
 
 def sha256(pdf: pathlib.Path, wanted: str = "") -> str:
     """Return a PDF's SHA-256 in hex; raise OutgoingError where it has another than is wanted."""
     try:
-        with pdf.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256(pdf, _stamp(pdf.stat()))
     except OSError as error:
         raise _unreadable(pdf, error) from error
     if wanted and found != wanted:
         raise _other(pdf)
     return found
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(pdf: pathlib.Path, stamp: tuple[int, ...]) -> str:  # noqa: ARG001
+    """Hash a PDF once for every state that it is in.
+
+    A change that its times do not show would go unseen here, and not in what is
+    sent: that comes from the encoded form, which was compared with the hash.
+    """
+    with pdf.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    """Return what tells the states of a file apart."""
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _unreadable(pdf: pathlib.Path, error: OSError) -> errors.OutgoingError:
@@ -133,8 +151,7 @@ def _sound(path: pathlib.Path, sha256: str) -> bool:
         found = path.stat()
     except OSError:
         return False
-    stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    return _decodes(path, sha256, stamp)
+    return _decodes(path, sha256, _stamp(found))
 
 
 @functools.lru_cache(maxsize=256)

@@ -63,14 +63,22 @@ _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[a-z0-9.-]+>")
 def build(letter: Letter, signers: Sequence[dkim.Signer]) -> built.Built:
     """Return the message, signed, CRLF line ends, ready for a relay.
 
-    Reads the attachments, and encodes them the first time: call it in a
-    thread.  Raises OutgoingError naming the value that cannot be sent, and
-    OSError where an encoded attachment cannot be kept.
+    As `prove` and `finish` do.
     """
-    first, *texts = prove(letter)
+    return finish(letter, prove(letter), signers)
+
+
+def finish(letter: Letter, texts: Sequence[bytes], signers: Sequence[dkim.Signer]) -> built.Built:
+    """Put the attachments between the texts that `prove` gave, and sign.
+
+    Reads the attachments, and encodes them the first time: call it in a
+    thread.  Raises OutgoingError where one is gone or is another one, and
+    OSError where its encoded form cannot be kept.
+    """
+    first, *rest = texts
     files = [encoded.ready(one.path, one.sha256) for one in letter.attachments]
-    first = dkim.sign([first, *texts], files, signers, letter.date) + first
-    return built.of(letter.message_id, [first, *texts], files)
+    first = dkim.sign(texts, files, signers, letter.date) + first
+    return built.of(letter.message_id, [first, *rest], files)
 
 
 def prove(letter: Letter) -> list[bytes]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import email
+import email.headerregistry
 import email.message
+import email.parser
 import email.policy
+import functools
 from collections.abc import Mapping, Sequence
 
 from deliverybot import errors
@@ -37,8 +40,11 @@ class Meant:
 def compare(content: bytes, meant: Meant) -> None:
     """Raise OutgoingError naming the first thing that does not read as it was meant."""
     text = content.decode("utf-8")
-    message = email.message_from_string(text, policy=email.policy.default)
-    raw = dict(email.message_from_string(text, policy=email.policy.compat32).items())
+    # Else each field would be parsed anew at every look at it.
+    fields_ = functools.lru_cache(email.headerregistry.HeaderRegistry())
+    policy = email.policy.default.clone(header_factory=fields_)
+    message = email.message_from_string(text, policy=policy)
+    raw = dict(email.parser.HeaderParser(policy=email.policy.compat32).parsestr(text).items())
     wanted = sorted([*_ALWAYS, *(name for name, mailbox in meant.headers.items() if mailbox)])
     _same("its headers", sorted(message.keys()), wanted)
     for name, mailbox in meant.headers.items():
