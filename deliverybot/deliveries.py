@@ -181,7 +181,9 @@ def _lease(settings: config.Mail) -> dt.timedelta:
 
 
 def _changed(row: records.Delivery, desk: agenda.Desk) -> str:
-    """Say what differs from what was approved; empty when nothing does."""
+    """Say why a letter may not leave as it was approved; empty when it may."""
+    if reason := mail.made_up(desk.settings.mail, row.email):
+        return reason
     try:
         now = message.digest(frozen.letter(row, desk.settings.state, desk.clock()))
     except errors.OutgoingError as error:

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, disk, errors, ledger, material, model, paper, render, volumes
+from deliverybot import config, disk, errors, ledger, mail, material, model, paper, render, volumes
 from deliverybot.ledger import records
 from deliverybot.mail import encoded, frozen, message
 
@@ -136,7 +136,9 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     now = clock()
     draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]
     try:
-        if not draft.problem:
+        if reason := mail.made_up(settings.mail, draft.email):
+            values["problem"] = reason
+        elif not draft.problem:
             values["digest"] = await asyncio.to_thread(_proved, draft, settings, now)
     except errors.OutgoingError as error:
         values |= {"problem": str(error), "digest": ""}

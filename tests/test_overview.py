@@ -188,7 +188,7 @@ def test_an_approved_letter_says_when_it_goes(
     build.grow(book, plan, 100)
     row = build.approved(book, book.deliveries.select()[0], tmp_path)
     assert status(book, plan, options)[0].reasons == ()
-    build.put(book, "delivery", row.id, next_try=NOW + dt.timedelta(minutes=20))
+    build.put(book, "delivery", row.id, first_try=NOW, next_try=NOW + dt.timedelta(minutes=20))
     (reason,) = status(book, plan, options)[0].reasons
     assert "goes at 2026-11-23 15:20 UTC: waits before the next try" in reason
     gone = build.campaign(tmp_path, posts=(), targets=("somebody-else",))

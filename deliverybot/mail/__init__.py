@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from deliverybot import config, errors, model
+from deliverybot import config, errors, model, values
 from deliverybot.mail import built
 
 
@@ -53,6 +53,18 @@ def transport(settings: config.Settings) -> Transport:
     from deliverybot.mail import folder  # noqa: PLC0415 - as above
 
     return folder.Folder(folder.place(settings))
+
+
+def made_up(settings: config.Mail, recipient: str) -> str:
+    """Say why a recipient is not for a real relay; empty where it may be tried.
+
+    The domains of RFC 2606 are nobody's: mail to one is a mistake, and bounces.
+    """
+    if settings.transport != "smtp" or values.is_loopback(settings.host):
+        return ""
+    if not values.is_invented(recipient):
+        return ""
+    return f"{recipient} is a made-up address and {settings.host} is real: nothing is sent there"
 
 
 def evidence(settings: config.Settings, message_id: str) -> bool | None:

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Callable
 
-from deliverybot import config, errors, model
+from deliverybot import config, errors, mail, model
 from deliverybot.mail import built, mailbox, notices, relay, replies
 
 #: A connection is left after this many messages or seconds; some relays cut it soon after.
@@ -71,6 +71,8 @@ class Courier:
 
         A crash before 2 certainly delivers nothing; from 2 on nobody can know.
         """
+        if reason := mail.made_up(self._settings, recipient):
+            return model.Reply(outcome=model.Outcome.HUMAN, phase="rcpt", text=reason)
         envelope = _envelope(message, mailbox.address(sender), mailbox.address(recipient), token)
         try:
             link = await self._begin(envelope)
