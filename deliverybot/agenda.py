@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from deliverybot import campaign as campaigns
 from deliverybot import config, hours, ledger
-from deliverybot.ledger import queue, records
+from deliverybot.ledger import pacing, queue, records
 from deliverybot.mail import dkim
+
+#: Rows read at a time: the first that may go is mostly among the first.
+_PAGE = 50
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -75,12 +78,18 @@ def waiting(
     """Yield what waits for nothing but us, longest waiting first."""
     if desk.pause.until is not None and now < desk.pause.until:
         return
+    crowd = book.pacing.crowd(pace(desk.settings, now))
+    if crowd.is_full:
+        return
     is_current = desk.look()
     find = _opening(desk, now)
-    for row in book.deliveries.ready(now):
-        target = find(row)
-        if target is not None and is_current(row):
-            yield row, target
+    page = book.deliveries.ready(now, most=_PAGE)
+    while page:
+        for row in page:
+            target = find(row)
+            if target is not None and not crowd.why_not(row.email) and is_current(row):
+                yield row, target
+        page = book.deliveries.ready(now, after=page[-1].id, most=_PAGE)
 
 
 def _opening(desk: Desk, now: dt.datetime) -> Callable[[records.Delivery], campaigns.Target | None]:
@@ -105,13 +114,18 @@ def _opening(desk: Desk, now: dt.datetime) -> Callable[[records.Delivery], campa
 
 
 def rate_used(book: ledger.Ledger, settings: config.Settings, now: dt.datetime) -> bool:
-    """Tell whether `per_hour` letters have left within the hour, over restarts too.
+    """Tell whether `per_hour` letters have left within the hour or are about to."""
+    return book.pacing.crowd(pace(settings, now)).is_full
 
-    Letters on their way to the relay count: several connections share the rate.
-    """
-    handed = book.deliveries.handed_since(now - dt.timedelta(hours=1))
-    on_the_way = book.deliveries.select(states=("sending",))
-    return len(handed) + len(on_the_way) >= settings.mail.per_hour
+
+def pace(settings: config.Settings, now: dt.datetime) -> pacing.Pace:
+    """Return how fast letters may leave, all processes together and over restarts."""
+    return pacing.Pace(
+        per_hour=settings.mail.per_hour,
+        per_domain=settings.mail.per_domain,
+        per_domain_per_hour=settings.mail.per_domain_per_hour,
+        since=now - dt.timedelta(hours=1),
+    )
 
 
 def quota(target: campaigns.Target, now: dt.datetime) -> queue.Quota | None:

@@ -72,8 +72,12 @@ class Mail(values.Section):
     password: _Secret = _Secret("")
     #: Connections open at a time.
     connections: Annotated[int, pydantic.Field(ge=1, le=100)] = 4
-    #: Mails an hour at most.
+    #: Mails an hour at most, all processes together.
     per_hour: Annotated[int, pydantic.Field(ge=1)] = 100
+    #: Letters on their way to the addresses of one domain at a time.
+    per_domain: Annotated[int, pydantic.Field(ge=1, le=100)] = 2
+    #: Mails an hour at most to the addresses of one domain; 0: as `per_hour` says.
+    per_domain_per_hour: Annotated[int, pydantic.Field(ge=0)] = 0
     #: Largest encoded mail; the relay's own limit wins if it is smaller.
     max_message: values.Size = "20 MB"
     #: Where bounces go, such as bounces@your-domain: to that address with "+" and a token of each

@@ -147,23 +147,26 @@ async def _claim(
 ) -> tuple[records.Delivery, queue.Claim] | None:
     """Claim the first delivery that may go now, holding back what has changed."""
     now = desk.clock()
-    if agenda.rate_used(book, desk.settings, now):
-        return None
+    pace = agenda.pace(desk.settings, now)
+    crowd = None
     for row, target in agenda.waiting(book, desk, now):
+        if crowd is not None and crowd.why_not(row.email):
+            continue
         if approvals.expired(row, desk.campaigns.get(row.campaign), now):
             continue  # the next look holds it
         if changed := await asyncio.to_thread(_changed, row, desk):
             _hold(book, row, changed, now)
             continue
-        # Others may have claimed theirs while this one's PDF was read.
-        if agenda.rate_used(book, desk.settings, now):
-            return None
         claim = book.deliveries.claim(
             row, owner=desk.owner, lease=_lease(desk.settings.mail), now=now,
-            quota=agenda.quota(target, now),
+            quota=agenda.quota(target, now), pace=pace,
         )  # fmt: skip
         if claim is not None:
             return dataclasses.replace(row, first_try=row.first_try or now), claim
+        # Somebody else may have been faster: look again before the next one.
+        crowd = book.pacing.crowd(pace)
+        if crowd.is_full:
+            return None
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from deliverybot import agenda, approvals, config, ledger, milestones
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
-from deliverybot.ledger import records
+from deliverybot.ledger import pacing, records
 
 #: States in which a person must do something.
 WAITING = frozenset({"held", "human", "unsure"})
@@ -95,7 +95,7 @@ def status(
     now: dt.datetime,
 ) -> Status:
     """Work out where each campaign stands, as of `now`."""
-    slow = agenda.rate_used(book, settings, now)
+    crowd = book.pacing.crowd(agenda.pace(settings, now))
     found = []
     waiting = trouble = 0
     for campaign in known.values():
@@ -109,7 +109,7 @@ def status(
         trouble += bool(standing.problem)
         reasons = [*_source_reasons(campaign, standing), *_row_reasons(letters, posts)]
         reasons += _comment_reasons(book, campaign)
-        reasons += _waiting_reasons(letters, campaign, slow=slow, now=now)
+        reasons += _waiting_reasons(letters, campaign, crowd=crowd, now=now)
         reasons += [
             f"post {row.id} on {row.outlet} cannot go: the campaign tells nothing there any more"
             for row in posts
@@ -223,7 +223,11 @@ def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> 
 
 
 def _waiting_reasons(
-    letters: list[records.Delivery], campaign: campaigns.Campaign, *, slow: bool, now: dt.datetime
+    letters: list[records.Delivery],
+    campaign: campaigns.Campaign,
+    *,
+    crowd: pacing.Crowd,
+    now: dt.datetime,
 ) -> list[str]:
     """Say when an approved letter will go, where that is not now."""
     reasons = []
@@ -237,6 +241,6 @@ def _waiting_reasons(
             reasons.append(
                 f"delivery {row.id} to {row.target} goes at {at:%Y-%m-%d %H:%M} UTC: {why}"
             )
-        elif slow:
-            reasons.append(f"delivery {row.id} to {row.target} waits: per_hour is used up")
+        elif slow := crowd.why_not(row.email):
+            reasons.append(f"delivery {row.id} to {row.target} waits: {slow}")
     return reasons

@@ -10,6 +10,7 @@
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
     ledger.suppressions add, of, all, lift
+    ledger.pacing       crowd
     ledger.audit        since, verify
 
 SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
@@ -30,6 +31,7 @@ from deliverybot.ledger import comments as comment_verbs
 from deliverybot.ledger import (
     lock,
     migrate,
+    pacing,
     queue,
     records,
     store,
@@ -67,6 +69,7 @@ class Ledger:
             moves=model.POST_MOVES,
         )
         self.suppressions = suppressions.Suppressions(database)
+        self.pacing = pacing.Pacing(database)
         self.audit = audits.Audit(database)
 
     @property

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from deliverybot import errors, model
 from deliverybot.ledger import attempts as tries
-from deliverybot.ledger import records, rows, suppressions, tables
+from deliverybot.ledger import pacing, records, rows, suppressions, tables
 
 _C = tables.campaigns
 
@@ -162,12 +162,14 @@ class Queue(rows.Rows[rows.Row]):
         lease: dt.timedelta,
         now: dt.datetime,
         quota: Quota | None = None,
+        pace: pacing.Pace | None = None,
     ) -> Claim | None:
         """Move a ready row to `sending` under a new fencing number.
 
         None when somebody else was faster, other bytes were approved since, a
         newer milestone has taken the row's place, its address is suppressed, or
-        `quota` is used up (all checked in the same transaction).
+        `quota` or `pace` is used up (all checked in the same transaction, for all
+        who work on this ledger).
         """
         with self._db.change() as tx:
             current = self._fresh(tx, row.id)
@@ -180,6 +182,8 @@ class Queue(rows.Rows[rows.Row]):
                 self._move(tx, current, state, {}, who="deliverybot", why=why, now=now)
                 return None
             if quota is not None and self._used(tx, current, quota):
+                return None
+            if pace is not None and self._too_fast(tx, current, pace):
                 return None
             values = {
                 "fence": current.fence + 1,
@@ -299,6 +303,10 @@ class Queue(rows.Rows[rows.Row]):
             ~t.c.state.in_(("cancelled", "superseded", "suppressed")),
         )
         return tx.scalar(query.limit(1)) is not None
+
+    def _too_fast(self, tx: sa.Connection, row: rows.Row, pace: pacing.Pace) -> bool:
+        email = row.email if isinstance(row, records.Delivery) else ""
+        return bool(pacing.crowd(tx, pace).why_not(email))
 
     def _used(self, tx: sa.Connection, row: rows.Row, quota: Quota) -> bool:
         t = self._t

@@ -86,24 +86,19 @@ class Rows(Generic[Row]):
         with self._db.read() as tx:
             return tries.of(tx, self._thing, ident)
 
-    def ready(self, now: dt.datetime) -> list[Row]:
-        """Return the rows that a worker may claim now, longest waiting first."""
+    def ready(self, now: dt.datetime, *, after: int = 0, most: int | None = None) -> list[Row]:
+        """Return the rows that a worker may claim now, longest waiting first.
+
+        `most` of those behind the row `after`, for who takes them page by page.
+        """
         query = self._query().where(
             self._t.c.state.in_(("approved", "retrying")),
+            self._t.c.id > after,
             sa.or_(self._t.c.next_try.is_(None), self._t.c.next_try <= now),
         )
+        query = query.limit(most)
         with self._db.read() as tx:
             return [self._record.of(row) for row in tx.execute(query)]
-
-    def handed_since(self, since: dt.datetime) -> list[dt.datetime]:
-        """Return when rows were handed over since a time, in order; for the rate."""
-        query = (
-            sa.select(self._t.c.handed_at)
-            .where(self._t.c.handed_at > since)
-            .order_by(self._t.c.handed_at)
-        )
-        with self._db.read() as tx:
-            return [at for at in tx.scalars(query) if at is not None]
 
     def person_approved(self, campaign: str, aim: str, *, before: int) -> bool:
         """Tell whether a person approved an earlier milestone's row for a target or outlet."""

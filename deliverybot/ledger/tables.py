@@ -239,7 +239,7 @@ def _work() -> list[sa.schema.SchemaItem]:
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
         sa.Column("first_try", Utc),
         sa.Column("next_try", Utc),
-        #: When the bytes were handed over; counts for the budget and the rate.
+        #: When the bytes were handed over; counts for the budget.
         sa.Column("handed_at", Utc),
         sa.Column("reply", sa.Text, nullable=False, server_default=""),
     ]
@@ -309,6 +309,7 @@ attempts = sa.Table(
     #: SHA-256 of the whole message as handed over; empty for posts.
     sa.Column("sha256", sa.String(64), nullable=False, server_default=""),
     sa.Index("ix_attempts_thing_row_id", "thing", "row_id"),
+    sa.Index("ix_attempts_at", "at"),
 )
 
 audit = sa.Table(

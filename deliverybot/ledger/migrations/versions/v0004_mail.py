@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_suppressions"),
     )
     op.create_index("ix_suppressions_key", "suppressions", ["key"])
+    op.create_index("ix_attempts_at", "attempts", ["at"])
     _create_returns()
     _create_links()
 
