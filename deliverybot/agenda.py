@@ -8,19 +8,12 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, hours, ledger
+from deliverybot import config, hours, ledger, relay_health
 from deliverybot.ledger import pacing, queue, records
 from deliverybot.mail import dkim
 
 #: Rows read at a time: the first that may go is mostly among the first.
 _PAGE = 50
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Pause:
-    """The relay is left alone until a time, after it failed as a whole."""
-
-    until: dt.datetime | None = None
 
 
 def _everything() -> Callable[[records.Delivery], bool]:
@@ -38,7 +31,6 @@ class Desk:
     clock: Callable[[], dt.datetime]
     #: The keys that mails are signed with.
     signers: tuple[dkim.Signer, ...] = ()
-    pause: Pause = dataclasses.field(default_factory=Pause)
     #: Gives, for one look at the queue, the test whether a letter is still what would be
     #: made now: the same signers may be named, the address is the same.
     look: Callable[[], Callable[[records.Delivery], bool]] = _everything
@@ -76,7 +68,7 @@ def waiting(
     book: ledger.Ledger, desk: Desk, now: dt.datetime
 ) -> Iterator[tuple[records.Delivery, campaigns.Target]]:
     """Yield what waits for nothing but us, longest waiting first."""
-    if desk.pause.until is not None and now < desk.pause.until:
+    if not relay_health.of(book, desk.settings.mail).may_try(now):
         return
     crowd = book.pacing.crowd(pace(desk.settings, now))
     if crowd.is_full:

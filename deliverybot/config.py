@@ -78,6 +78,10 @@ class Mail(values.Section):
     per_domain: Annotated[int, pydantic.Field(ge=1, le=100)] = 2
     #: Mails an hour at most to the addresses of one domain; 0: as `per_hour` says.
     per_domain_per_hour: Annotated[int, pydantic.Field(ge=0)] = 0
+    #: Errors of the relay in a row after which mailing is paused; one letter probes then.
+    pause_after: Annotated[int, pydantic.Field(ge=1, le=1000)] = 5
+    #: A letter that could not be handed over for so long waits for a person.
+    give_up: values.Duration = "5d"
     #: Largest encoded mail; the relay's own limit wins if it is smaller.
     max_message: values.Size = "20 MB"
     #: Where bounces go, such as bounces@your-domain: to that address with "+" and a token of each
@@ -89,6 +93,11 @@ class Mail(values.Section):
     timeouts: Timeouts = Timeouts()
     #: The keys that mails are signed with.
     dkim: signing.Dkim = signing.Dkim()
+
+    @property
+    def give_up_seconds(self) -> int:
+        """`give_up` in seconds."""
+        return values.seconds(self.give_up)
 
     @property
     def max_message_bytes(self) -> int:

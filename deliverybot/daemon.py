@@ -34,6 +34,7 @@ from deliverybot import (
     model,
     paper,
     posts,
+    relay_health,
     signatures,
     sources,
     volumes,
@@ -267,6 +268,8 @@ async def run(works: Works) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await works.start()
+        # Whoever starts it by hand may have mended the relay; `--once` may be started by a clock.
+        relay_health.probe_now(works.book, works.settings.mail, works.clock())
         async with _scheduler(works):
             log.info("running; campaigns: %s", ", ".join(works.campaigns) or "none")
             await stop.wait()

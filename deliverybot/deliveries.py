@@ -15,7 +15,17 @@ import dataclasses
 import datetime as dt
 import logging
 
-from deliverybot import agenda, approvals, config, errors, ledger, mail, model, outcomes
+from deliverybot import (
+    agenda,
+    approvals,
+    config,
+    errors,
+    ledger,
+    mail,
+    model,
+    outcomes,
+    relay_health,
+)
 from deliverybot.ledger import queue, records
 from deliverybot.mail import built, frozen, message, verp
 
@@ -61,9 +71,6 @@ async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.De
         return True
     reply = await _hand_over(book, courier, desk, row, claim, made)
     _settle(book, desk, row, claim, reply, made.sha256)
-    if outcomes.relay_failed(reply):
-        desk.pause.until = desk.clock() + outcomes.RELAY_PAUSE
-        return False
     return True
 
 
@@ -148,7 +155,7 @@ async def _claim(
     """Claim the first delivery that may go now, holding back what has changed."""
     now = desk.clock()
     pace = agenda.pace(desk.settings, now)
-    crowd = None
+    crowd, may = None, False
     for row, target in agenda.waiting(book, desk, now):
         if crowd is not None and crowd.why_not(row.email):
             continue
@@ -157,6 +164,8 @@ async def _claim(
         if changed := await asyncio.to_thread(_changed, row, desk):
             _hold(book, row, changed, now)
             continue
+        if not (may := may or relay_health.probe(book, desk.settings.mail, now)):
+            return None
         claim = book.deliveries.claim(
             row, owner=desk.owner, lease=_lease(desk.settings.mail), now=now,
             quota=agenda.quota(target, now), pace=pace,
@@ -166,7 +175,9 @@ async def _claim(
         # Somebody else may have been faster: look again before the next one.
         crowd = book.pacing.crowd(pace)
         if crowd.is_full:
-            return None
+            break
+    if may:
+        relay_health.probe_now(book, desk.settings.mail, now)  # none of these was the probe
     return None
 
 
@@ -203,10 +214,17 @@ def _settle(
     sha256: str = "",
 ) -> None:
     """Turn a reply into the delivery's next state."""
-    state, values = outcomes.outcome(row, reply, desk.clock())
+    state, values = outcomes.outcome(row, reply, desk.clock(), desk.settings.mail)
     _finish(book, desk, claim, reply, state, values, sha256)
+    before, after = relay_health.note(book, desk.settings.mail, reply, desk.clock())
     level = logging.INFO if state == "sent" else logging.WARNING
+    if before.paused and after.paused:
+        level = logging.DEBUG  # a probe in vain: the pause was told of when it began
     log.log(level, "delivery %d to %s: %s (%s)", row.id, row.target, state, reply)
+    if after.paused and not before.paused:
+        log.error("%s", after.said())
+    if before.paused and not after.paused:
+        log.warning("mailing goes on; it was paused since %s UTC", f"{before.since:%Y-%m-%d %H:%M}")
 
 
 def _finish(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import random
 
-from deliverybot import mail, model
+from deliverybot import config, mail, model
 from deliverybot.ledger import records
 
-#: Minutes between tries; the last one repeats until GIVE_UP.
+#: Minutes between tries; the last one repeats until `give_up`.
 BACKOFF = (5, 15, 45, 120, 240)
-GIVE_UP = dt.timedelta(days=5)
 #: Each wait is longer or shorter by up to this share, so that letters spread.
 JITTER = 0.2
 #: A relay that asks for patience is obeyed within these bounds.
 PATIENCE = (dt.timedelta(minutes=1), dt.timedelta(hours=4))
-#: After a fault of the relay, nothing is tried for so long.
+#: After a fault of the relay, the letter that met it is not tried for so long.
 RELAY_PAUSE = dt.timedelta(minutes=5)
 
 
@@ -25,16 +24,23 @@ def relay_failed(reply: model.Reply) -> bool:
 
 
 def outcome(
-    row: records.Delivery, reply: model.Reply, now: dt.datetime
+    row: records.Delivery, reply: model.Reply, now: dt.datetime, settings: config.Mail
 ) -> tuple[str, dict[str, object]]:
-    """Return the state that a reply leads to, and the columns that go with it."""
+    """Return the state that a reply leads to, and the columns that go with it.
+
+    `row` is as it was before it was claimed, with the time of its first try.
+    """
     if reply.outcome is model.Outcome.DONE:
         return "sent", {"sent_at": now}
     if reply.outcome is not model.Outcome.UNSURE and reply.phase == "stop":
         return "approved", {}
     if reply.outcome is not model.Outcome.UNSURE and relay_failed(reply):
-        return "approved", {"next_try": now + RELAY_PAUSE}
-    if reply.outcome is model.Outcome.LATER and now - (row.first_try or now) < GIVE_UP:
+        pause = RELAY_PAUSE if reply.retry_after is None else wait(0, reply.retry_after)
+        # Not charged: neither a step of the backoff nor a day of the letter's patience.
+        uncharged = {"attempts": row.attempts, "first_try": row.first_try if row.attempts else None}
+        return "approved", {"next_try": now + pause, **uncharged}
+    patience = dt.timedelta(seconds=settings.give_up_seconds)
+    if reply.outcome is model.Outcome.LATER and now - (row.first_try or now) < patience:
         return "retrying", {"next_try": now + wait(row.attempts, reply.retry_after)}
     return _DEAD_ENDS[reply.outcome], {}
 

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from deliverybot import agenda, approvals, config, ledger, milestones
+from deliverybot import agenda, approvals, config, ledger, milestones, relay_health
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
 from deliverybot.ledger import pacing, records
@@ -58,6 +58,8 @@ class Status:
     #: Things that wait for a person, and things that went wrong.
     waiting: int
     trouble: int
+    #: What is known of the relay.
+    relay: relay_health.Health
 
     def json(self) -> dict[str, Any]:
         """Return the shape that DESIGN section 4 promises."""
@@ -85,6 +87,14 @@ class Status:
             ],
             "waiting": self.waiting,
             "trouble": self.trouble,
+            "relay": {
+                "since": self.relay.since,
+                "why": self.relay.why,
+                "failures": self.relay.failures,
+                "next_try": self.relay.until,
+            }
+            if self.relay.paused
+            else None,
         }
 
 
@@ -95,6 +105,7 @@ def status(
     now: dt.datetime,
 ) -> Status:
     """Work out where each campaign stands, as of `now`."""
+    relay = relay_health.of(book, settings.mail)
     crowd = book.pacing.crowd(agenda.pace(settings, now))
     found = []
     waiting = trouble = 0
@@ -116,7 +127,8 @@ def status(
             if row.state in {"approved", "retrying"} and not news.wanted(row, known)
         ]
         found.append(_standing(book, campaign, standing, letters, posts, reasons, now))
-    return Status(campaigns=tuple(found), waiting=waiting, trouble=trouble)
+    trouble += relay.paused
+    return Status(campaigns=tuple(found), waiting=waiting, trouble=trouble, relay=relay)
 
 
 def _standing(

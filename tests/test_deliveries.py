@@ -237,20 +237,33 @@ async def test_after_five_days_a_person_is_asked_and_may_begin_anew(
     assert one.rows()[0].state == "retrying"
 
 
-async def test_a_relay_that_fails_is_left_alone_for_a_while(
+async def test_a_relay_that_failed_charges_the_letter_nothing(
     office: Callable[..., Office],
 ) -> None:
     one = office(targets=("ceo", "cto"))
     down = Courier(build.reply(LATER, phase="connect", code=0))
-    assert not await one.send(down)
-    assert [row.state for row in one.rows()] == ["approved", "approved"]
-    assert one.rows()[0].next_try == NOW + outcomes.RELAY_PAUSE
+    assert await one.send(down)
+    (row, _) = one.rows()
+    assert (row.state, row.attempts, row.first_try) == ("approved", 0, None)
+    assert row.next_try == NOW + outcomes.RELAY_PAUSE
     up = Courier()
-    assert not await one.send(up)
-    one.clock.forward(minutes=5)
     assert await one.send(up)
-    assert await one.send(up)
-    assert [row.state for row in one.rows()] == ["sent", "sent"]
+    assert [row.state for row in one.rows()] == ["approved", "sent"]
+    one.clock.forward(days=6)
+    await one.send(Courier(build.reply(LATER, phase="rcpt", code=450)))
+    assert one.rows()[0].state == "retrying", "its own five days begin now"
+
+
+async def test_the_patience_is_a_setting(office: Callable[..., Office]) -> None:
+    one = office(mail='give_up = "1d"')
+    later = build.reply(LATER, phase="rcpt", code=450)
+    await one.send(Courier(later))
+    one.clock.forward(hours=23)
+    await one.send(Courier(later))
+    assert one.rows()[0].state == "retrying"
+    one.clock.forward(hours=5)
+    await one.send(Courier(later))
+    assert one.rows()[0].state == "human"
 
 
 async def test_a_letter_that_is_refused_does_not_stop_the_next(
@@ -506,7 +519,7 @@ async def test_a_worker_that_lost_its_claim_sends_nothing(
 def relayed(one: Office) -> None:
     """Let the letters go to a relay, which keeps no evidence."""
     file = one.folder / "config.toml"
-    smtp = 'transport = "smtp"\nhost = "relay.example"'
+    smtp = 'transport = "smtp"\nhost = "127.0.0.1"'
     file.write_text(file.read_text().replace('transport = "folder"', smtp))
     options = config.load(file, environ={})
     one.desk = dataclasses.replace(one.desk, settings=options)

@@ -63,6 +63,8 @@ def _show(state: object) -> None:
         )
         for why in one.reasons:
             out.reason(why)
+    if state.relay.paused:
+        out.reason(state.relay.said())
     click.echo(f"{state.waiting} waiting for a person, {state.trouble} in trouble")
 
 

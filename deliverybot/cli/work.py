@@ -62,6 +62,8 @@ def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.
         out.paragraphs(f"{one.slug}: {counts}{stand}")
         for why in one.reasons:
             out.reason(why)
+    if state.relay.paused:
+        out.reason(state.relay.said())
 
 
 def _log(*, verbose: bool, once: bool) -> None:

@@ -11,6 +11,7 @@
     ledger.posts        the same
     ledger.suppressions add, of, all, lift
     ledger.pacing       crowd
+    ledger.relay        read, swap
     ledger.audit        since, verify
 
 SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
@@ -34,6 +35,7 @@ from deliverybot.ledger import (
     pacing,
     queue,
     records,
+    relay,
     store,
     suppressions,
     tables,
@@ -69,6 +71,7 @@ class Ledger:
             moves=model.POST_MOVES,
         )
         self.suppressions = suppressions.Suppressions(database)
+        self.relay = relay.Relay(database)
         self.pacing = pacing.Pacing(database)
         self.audit = audits.Audit(database)
 
