@@ -4,7 +4,8 @@ The crash protocol (DESIGN section 6) is the order of the writes::
 
     sending        committed before the relay is spoken to     a crash: not sent, goes back
     handing_over   committed before the final dot              a crash: unsure
-    sent           committed after a clean positive answer
+    sent           committed after a clean positive answer; `approved` with the
+                   next part, where the letter goes in several mails
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ LEASE_MARGIN = 60
 async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.Desk) -> bool:
     """Send the approved delivery that has waited longest and may go now.
 
+    Of a letter in several mails it sends one; the row then waits for the next.
+
     1. Claim it: commit `sending` under a new fencing number.
     2. Hand it to the relay, which commits `handing_over` before the dot.
     3. Write down what the relay said.
@@ -66,7 +69,8 @@ async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.De
         return True
     if made.size > desk.settings.mail.max_message_bytes:
         text = f"the message has {made.size} bytes, more than max_message allows"
-        reply = model.Reply(outcome=model.Outcome.HUMAN, phase="build", text=text)
+        room = desk.settings.mail.max_message_bytes
+        reply = model.Reply(outcome=model.Outcome.HUMAN, phase="build", text=text, room=room)
         _settle(book, desk, row, claim, reply)
         return True
     reply = await _hand_over(book, courier, desk, row, claim, made)
@@ -130,12 +134,14 @@ def recover(book: ledger.Ledger, desk: agenda.Desk, *, alone: bool) -> list[reco
             # Its worker may live after all and be at the dot by now: then it goes on.
             _finish(book, desk, claim, reply, "approved", {})
             continue
-        there = mail.evidence(desk.settings, row.message_id)
+        there = mail.evidence(desk.settings, frozen.message_id(row))
         if there is False and not row.why.endswith(" by folder"):
             there = None  # it was handed to a relay, whatever config.toml says today
         state, outcome_, text = _EVIDENCE[there]
         reply = model.Reply(outcome=outcome_, phase="crash", text=text)
-        values: dict[str, object] = {"sent_at": row.handed_at} if state == "sent" else {}
+        values: dict[str, object] = {}
+        if there:
+            state, values = outcomes.taken(row, row.handed_at or desk.clock())
         if _finish(book, desk, claim, reply, state, values) and state == "unsure":
             unsure.append(row)
     return unsure
@@ -199,7 +205,7 @@ def _changed(row: records.Delivery, desk: agenda.Desk) -> str:
     if reason := mail.made_up(desk.settings.mail, row.email):
         return reason
     try:
-        now = message.digest(frozen.letter(row, desk.settings.state, desk.clock()))
+        now = frozen.digest(row, desk.settings.state, desk.clock())
     except errors.OutgoingError as error:
         return str(error)
     return "" if now == row.approved_digest else "the letter is not the one that was approved"
@@ -214,10 +220,11 @@ def _settle(
     sha256: str = "",
 ) -> None:
     """Turn a reply into the delivery's next state."""
+    reply = outcomes.explained(row, reply)
     state, values = outcomes.outcome(row, reply, desk.clock(), desk.settings.mail)
     _finish(book, desk, claim, reply, state, values, sha256)
     before, after = relay_health.note(book, desk.settings.mail, reply, desk.clock())
-    level = logging.INFO if state == "sent" else logging.WARNING
+    level = logging.INFO if reply.done else logging.WARNING
     if before.paused and after.paused:
         level = logging.DEBUG  # a probe in vain: the pause was told of when it began
     log.log(level, "delivery %d to %s: %s (%s)", row.id, row.target, state, reply)

@@ -17,7 +17,19 @@ import shutil
 from collections.abc import Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, disk, errors, ledger, mail, material, model, paper, render, volumes
+from deliverybot import (
+    config,
+    disk,
+    errors,
+    ledger,
+    mail,
+    material,
+    model,
+    paper,
+    parcels,
+    render,
+    volumes,
+)
 from deliverybot.ledger import records
 from deliverybot.mail import encoded, frozen, message
 
@@ -55,7 +67,7 @@ class Present:
         arrived: a second copy must be the same.
         """
         case = self.case(row.campaign, row.target, row.milestone_id)
-        if case is None or row.handed_at is not None:
+        if case is None or row.handed_at is not None or row.part > 1:
             return None
         made = self.fingerprint(case) == row.inputs and not row.problem
         return None if made else case
@@ -124,7 +136,10 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
         "from_address": settings.sender.address,
         "reply_to": settings.sender.reply_to,
         "language": case.campaign.language,
+        "part": 1,
     }
+    if row.room:
+        desk = dataclasses.replace(desk, most=row.room)
     try:
         values |= await _foreseen(case, desk)
     except errors.LetterError as error:
@@ -157,10 +172,10 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
 
 
 def _proved(row: records.Delivery, settings: config.Settings, now: dt.datetime) -> str:
-    """Return the digest to approve, of a mail that reads as it was meant."""
-    letter = frozen.letter(row, settings.state, now)
-    message.prove(letter)
-    return message.digest(letter)
+    """Return the digest to approve, of mails that read as they were meant."""
+    for letter in frozen.every(row, settings.state, now):
+        message.prove(letter)
+    return frozen.digest(row, settings.state, now)
 
 
 def _freeze(
@@ -199,7 +214,7 @@ async def _render(case: material.Case, desk: paper.Desk) -> dict[str, object]:
     words = render.mail(folder, known)
     page = render.letter(folder, known)
     render.require([*page.faults, *words.faults])
-    path = pdf_path(case, page, desk.settings)
+    path = pdf_path(case, page, desk)
     columns = _printed_before(desk.book, path, desk.settings)
     if columns is None:
         render.require(material.preflight(desk.book, case))
@@ -210,26 +225,22 @@ async def _render(case: material.Case, desk: paper.Desk) -> dict[str, object]:
         columns = {
             "pdf_sha256": done.sha256,
             "pages": done.pages,
+            "files": parcels.files(done, desk.settings.state),
             "problem": _too_large(done, desk),
         }
-    return columns | {
-        "subject": words.subject,
-        "text": words.text,
-        "html": words.html,
-        "pdf": str(path),
-    }
+    mails = parcels.words(folder, known, str(columns["files"]))
+    return columns | {"pdf": str(path), **parcels.columns(mails)}
 
 
 def _too_large(done: paper.Printed, desk: paper.Desk) -> str:
-    """Say that a PDF does not fit into a mail; empty where it does."""
-    if done.size <= desk.room:
+    """Say that a PDF fits into no mail, whole or in parts; empty where it does."""
+    if done.size <= desk.room or len(done.parts) > 1:
         return ""
-    fault = errors.Fault(
-        level="fault",
-        what=f"the PDF has {done.size:,} bytes, and a mail may hold {desk.room:,} of it"
-        + "".join(f"\n    part: {part.name}" for part in done.parts),
-        hint="raise max_message under [mail] if your relay and the target's take more",
-    )
+    what = f"the PDF has {done.size:,} bytes, and a mail may hold {desk.room:,} of it"
+    hint = "lower names_in_letter under [pdf], so that the list can be parted"
+    if not desk.most:
+        hint += "; or raise max_message under [mail] if your relay and the target's take more"
+    fault = errors.Fault(level="fault", what=what, hint=hint)
     return str(fault)
 
 
@@ -244,7 +255,8 @@ def forget(book: ledger.Ledger, pdf: str, settings: config.Settings) -> None:
 
 def tidy(book: ledger.Ledger, settings: config.Settings) -> None:
     """Remove the encoded form of every PDF that nothing is about to send."""
-    needed = {settings.state / row.pdf for row in book.deliveries.select(states=_GOING)}
+    going = book.deliveries.select(states=_GOING)
+    needed = {settings.state / path for row in going for path in frozen.attached(row)}
     for pdf in set(encoded.all_below(settings.state / "letters")) - needed:
         encoded.forget(pdf)
 
@@ -254,26 +266,21 @@ def _printed_before(
 ) -> dict[str, object] | None:
     """Return what another target's letter of the same bytes has in the ledger."""
     for row in book.deliveries.select(pdf=str(path)):
-        if row.pdf_sha256 and not row.problem:
-            try:
-                with (settings.state / path).open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
-                return None
-            if found == row.pdf_sha256:
-                return {"pdf_sha256": found, "pages": row.pages}
+        if row.pdf_sha256 and not row.problem and frozen.sound(row, settings.state):
+            return {"pdf_sha256": row.pdf_sha256, "pages": row.pages, "files": row.files}
     return None
 
 
-def pdf_path(case: material.Case, page: render.Page, settings: config.Settings) -> pathlib.Path:
+def pdf_path(case: material.Case, page: render.Page, desk: paper.Desk) -> pathlib.Path:
     """Name a letter's PDF below state_dir, by what it is made from and what it says.
 
     A letter that names all targets is one file for all of them, unless its
-    template says something else to each.
+    template says something else to each, or its parts are of another size.
     """
     whom = "all" if case.campaign.delivery.addressees == "all" else case.target.id
     key = case.milestone.key.removeprefix("on:").replace(":", "")
-    said = "\0".join((material.inputs(case, settings), page.before, page.after))
+    inputs = material.inputs(case, desk.settings)
+    said = "\0".join((inputs, page.before, page.after, str(desk.room)))
     stamp = hashlib.sha256(said.encode()).hexdigest()[:12]
     name = f"{key}-v{case.milestone.version}-{whom}-{stamp}.pdf"
     return pathlib.Path("letters") / case.campaign.slug / name

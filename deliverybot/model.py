@@ -14,7 +14,11 @@ from typing import Protocol
 
 
 class Delivery(enum.StrEnum):
-    """Where one letter to one target stands; beside each, who moves it on."""
+    """Where one letter to one target stands; beside each, who moves it on.
+
+    A letter in several mails is one row; the states are those of the mail that
+    goes next.
+    """
 
     DUE = "due"  #: the letters station renders and freezes it
     HELD = "held"  #: a person approves it
@@ -82,15 +86,21 @@ class Comment(enum.StrEnum):
 
 
 #: From each state of a delivery, the states it may move to.
+#:
+#: `sending`, `handing_over` or `unsure` to `due`: the mail was too large and the letter is made
+#: anew, in smaller ones.  `handing_over`, `unsure` or `human` to `approved`: this mail of several
+#: has arrived, the next one may go.
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled", "suppressed"}),
     "held": frozenset({"held", "approved", "superseded", "cancelled", "suppressed"}),
     "approved": frozenset({"held", "sending", "superseded", "cancelled", "suppressed"}),
-    "sending": frozenset({"handing_over", "approved", "retrying", "refused", "human"}),
-    "handing_over": frozenset({"sent", "retrying", "refused", "human", "unsure"}),
+    "sending": frozenset({"handing_over", "approved", "retrying", "refused", "human", "due"}),
+    "handing_over": frozenset(
+        {"sent", "approved", "retrying", "refused", "human", "unsure", "due"}
+    ),
     "retrying": frozenset({"held", "sending", "human", "superseded", "cancelled", "suppressed"}),
-    "human": frozenset({"held", "sent", "cancelled", "superseded"}),
-    "unsure": frozenset({"sent", "held", "retrying", "refused", "human"}),
+    "human": frozenset({"held", "sent", "approved", "cancelled", "superseded"}),
+    "unsure": frozenset({"sent", "approved", "held", "retrying", "refused", "human", "due"}),
     "refused": frozenset({"held", "cancelled"}),
     "sent": frozenset({"bounced", "answered"}),
     "bounced": frozenset({"answered"}),
@@ -248,6 +258,13 @@ class Reply:
     url: str = ""
     #: Seconds after which the other side wants to be asked again.
     retry_after: float | None = None
+    #: Where the mail was refused as too large: bytes that the next one should stay below; else 0.
+    room: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Tell whether this is a clean yes."""
+        return self.outcome is Outcome.DONE
 
     def __str__(self) -> str:
         """One line: ``rcpt 550 5.1.1 no such user``."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import random
 
 from deliverybot import config, mail, model
-from deliverybot.ledger import records
+from deliverybot.ledger import queue, records
+from deliverybot.mail import frozen
 
 #: Minutes between tries; the last one repeats until `give_up`.
 BACKOFF = (5, 15, 45, 120, 240)
@@ -30,8 +32,10 @@ def outcome(
 
     `row` is as it was before it was claimed, with the time of its first try.
     """
-    if reply.outcome is model.Outcome.DONE:
-        return "sent", {"sent_at": now}
+    if reply.done:
+        return taken(row, now)
+    if reply.room and not _undividable(row):
+        return "due", _ANEW | {"room": reply.room}
     if reply.outcome is not model.Outcome.UNSURE and reply.phase == "stop":
         return "approved", {}
     if reply.outcome is not model.Outcome.UNSURE and relay_failed(reply):
@@ -45,6 +49,42 @@ def outcome(
     return _DEAD_ENDS[reply.outcome], {}
 
 
+def taken(row: records.Delivery, at: dt.datetime) -> tuple[str, dict[str, object]]:
+    """Return what follows when a mail has arrived: the next one of several, or `sent`."""
+    if row.part < frozen.parts(row):
+        # A start of its own: its date and its tries are not those of the mail before.
+        return "approved", {
+            "part": row.part + 1,
+            "first_try": None,
+            "next_try": None,
+            "attempts": 0,
+        }
+    return "sent", {"sent_at": at}
+
+
+def explained(row: records.Delivery, reply: model.Reply) -> model.Reply:
+    """Return a reply that says why a mail that was too large is not made smaller."""
+    why = _undividable(row) if reply.room else ""
+    if not why:
+        return reply
+    return dataclasses.replace(reply, text=f"{reply.text} ({why})")
+
+
+def _undividable(row: records.Delivery) -> str:
+    """Say why a letter cannot go in smaller mails; empty where it can."""
+    if row.part > 1:
+        return "an earlier mail of this letter is there, so it is not made anew"
+    if row.handed_at is not None:
+        return "an earlier try may have arrived, so it is not made anew"
+    if row.room:
+        return "it was made smaller once already"
+    return "" if row.files else "it has no list in volumes that could be parted"
+
+
+#: What a letter that is to be made anew loses.
+_ANEW: dict[str, object] = {
+    **queue.UNAPPROVED, "inputs": "", "digest": "", "next_try": None, "first_try": None,
+}  # fmt: skip
 #: Where it ends without a yes; LATER for too long is a person's matter.
 _DEAD_ENDS = {
     model.Outcome.LATER: "human",

@@ -12,6 +12,7 @@ from deliverybot import agenda, approvals, config, ledger, milestones, relay_hea
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
 from deliverybot.ledger import pacing, records
+from deliverybot.mail import frozen
 
 #: States in which a person must do something.
 WAITING = frozenset({"held", "human", "unsure"})
@@ -227,6 +228,8 @@ def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> 
         elif row.state in TROUBLE:
             act = f"; `deliverybot {command} show {row.id}`" if row.state in WAITING else ""
             reasons.append(f"{what} is {row.state}: {row.reply or row.why}{act}")
+        elif row.state == "approved" and isinstance(row, records.Delivery) and row.part > 1:
+            reasons.append(f"{what} goes on with mail {row.part} of {frozen.parts(row)}")
         elif row.state in {"retrying", "approved"} and row.reply:
             reasons.append(f"{what} goes again: {row.reply}")
         elif row.state == "cancelled" and row.why.startswith("no news"):

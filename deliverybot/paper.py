@@ -24,6 +24,8 @@ class Desk:
     reporter: model.Reporter
     #: Whether full volumes are kept for later letters; a preview keeps nothing.
     seal: bool = True
+    #: Bytes that a mail may have, where one was refused as too large; 0: as config.toml says.
+    most: int = 0
 
     @property
     def limits(self) -> child.Limits:
@@ -34,7 +36,8 @@ class Desk:
     @property
     def room(self) -> int:
         """Bytes of PDF that fit into a mail."""
-        return bindery.room(self.settings.mail.max_message_bytes)
+        allowed = self.settings.mail.max_message_bytes
+        return bindery.room(min(self.most, allowed) if self.most else allowed)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,18 @@ class Listing:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One PDF of the parts of a letter."""
+
+    path: pathlib.Path
+    pages: int
+    sha256: str
+    size: int
+    #: Which it is, and whose names it has.
+    told: render.Part
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
     """A letter as a PDF file, and the same in parts where it is too large for a mail."""
 
@@ -55,7 +70,8 @@ class Printed:
     #: SHA-256 of the file, in hex, and its bytes.
     sha256: str
     size: int
-    parts: tuple[pathlib.Path, ...] = ()
+    #: Where the list is in volumes: the parts; one, the whole, where that fits into a mail.
+    parts: tuple[Piece, ...] = ()
 
 
 async def letter(
@@ -84,9 +100,9 @@ async def letter(
         files = await volumes.ready(desk.book, job, work, seal=desk.seal)
         binder = _Binder(job, ",".join(("number", *facts.fields)) + "\r\n" if listing.csv else "")
         whole = await binder.bind(front, files, out)
-        parts: tuple[pathlib.Path, ...] = ()
         for old in parts_of(out):
             old.unlink()
+        parts: tuple[Piece, ...] = (_piece(whole, _told(files, 1, 1)),)
         if whole.size > desk.room:
             shares = bindery.parts(files, whole, front.stat().st_size, desk.room)
             parts = await _parts(facts, front, shares, out, folder=folder, desk=desk, binder=binder)
@@ -125,15 +141,11 @@ async def _parts(
     folder: pathlib.Path,
     desk: Desk,
     binder: _Binder,
-) -> tuple[pathlib.Path, ...]:
+) -> tuple[Piece, ...]:
     """Bind each share of the volumes behind the letter, or behind a cover that says which it is."""
     made = []
     for part, share in enumerate(shares, 1):
-        first, last = volume.read(share[0]), volume.read(share[-1])
-        told = render.Part(
-            part=part, parts=len(shares), volumes=(first.number, last.number),
-            signers=(first.first, last.last),
-        )  # fmt: skip
+        told = _told(share, part, len(shares))
         cover = front
         if part > 1:
             cover = front.with_name(f"cover-{part}.pdf")
@@ -141,9 +153,22 @@ async def _parts(
             render.require(page.faults)
             await _press(page, folder, cover, desk)
         path = out.with_name(f"{out.stem}-{part}of{len(shares)}.pdf")
-        await binder.bind(cover, share, path)
-        made.append(path)
+        made.append(_piece(await binder.bind(cover, share, path), told))
     return tuple(made)
+
+
+def _told(share: Sequence[pathlib.Path], part: int, parts: int) -> render.Part:
+    first, last = volume.read(share[0]), volume.read(share[-1])
+    return render.Part(
+        part=part, parts=parts, volumes=(first.number, last.number),
+        signers=(first.first, last.last),
+    )  # fmt: skip
+
+
+def _piece(bound: bindery.Bound, told: render.Part) -> Piece:
+    return Piece(
+        path=bound.path, pages=bound.pages, sha256=bound.sha256, size=bound.size, told=told
+    )
 
 
 async def _press(

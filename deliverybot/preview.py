@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, material, model, paper, render, signatures
+from deliverybot import config, errors, ledger, material, model, paper, parcels, render, signatures
 from deliverybot.ledger import records
 
 
@@ -92,18 +92,36 @@ def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, f
     if form == "mail":
         mail = render.mail(folder, facts)
         render.require(mail.faults)
-        head = (
-            f"From: {settings.sender.name} <{settings.sender.address}>\n"
-            f"To: {case_.target.name} <{case_.target.email}>\n"
-            f"Subject: {mail.subject}\n"
-        )
-        return f"{head}\n{mail.text}"
+        return _shown(case_, settings, mail.subject, mail.text)
     parts = []
     for rule in case_.campaign.posts:
         post = render.post(folder, rule.template, facts)
         render.require(post.faults)
         parts.append(f"--- {rule.outlet}\n{post.text}")
     return "\n".join(parts)
+
+
+def _shown(case_: material.Case, settings: config.Settings, subject: str, text_: str) -> str:
+    return (
+        f"From: {settings.sender.name} <{settings.sender.address}>\n"
+        f"To: {case_.target.name} <{case_.target.email}>\n"
+        f"Subject: {subject}\n\n{text_}"
+    )
+
+
+async def mail(case_: material.Case, part: int, desk: paper.Desk) -> str:
+    """Return the words of one of a letter's mails; its PDF tells how many there are."""
+    with tempfile.TemporaryDirectory(prefix="deliverybot-preview-") as name:
+        place = pathlib.Path(name)
+        done = await pdf(case_, place / "letter.pdf", desk)
+        mails = parcels.files(done, place)
+    folder = desk.settings.letters / case_.campaign.letter
+    words = parcels.words(folder, material.facts(desk.book, case_, desk.settings), mails)
+    if not 1 <= part <= len(words):
+        message = f"the letter goes in {len(words)} mail" + "s" * (len(words) > 1)
+        raise errors.UsageError(message, hint=f"take a number from 1 to {len(words)}")
+    subject, text_, _ = words[part - 1]
+    return _shown(case_, desk.settings, subject, text_)
 
 
 async def pdf(case_: material.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:

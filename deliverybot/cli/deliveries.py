@@ -84,6 +84,8 @@ def posts_list(call: out.Call, campaign: str | None, state: tuple[str, ...], as_
 
 
 def _delivery(row: records.Delivery, settings: config.Settings) -> dict[str, Any]:
+    from deliverybot.mail import frozen
+
     return {
         "id": row.id,
         "campaign": row.campaign,
@@ -100,6 +102,8 @@ def _delivery(row: records.Delivery, settings: config.Settings) -> dict[str, Any
         "approved_by": row.approved_by or None,
         "approved_at": row.approved_at,
         "agreed_by": row.agreed_by or None,
+        "part": row.part,
+        "parts": frozen.parts(row),
         "attempts": row.attempts,
         "reply": row.reply or None,
         "next_try": row.next_try,
@@ -131,29 +135,40 @@ def _post(row: records.Post) -> dict[str, Any]:
 @deliveries.command("show")
 @click.argument("ident", type=int, metavar="ID")
 @click.option("--eml", type=click.Path(dir_okay=False), help="Write the mail itself to a file.")
+@click.option(
+    "--part", type=click.IntRange(min=1), default=1,
+    help="Which of several mails; the first, if not given.",
+)  # fmt: skip
 @out.as_json
 @out.pass_call
-def deliveries_show(call: out.Call, ident: int, eml: str | None, as_json: bool) -> None:
+def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_json: bool) -> None:
     """Show one delivery: the mail, its PDF, every try and every change."""
     settings = call.settings()
     book = call.book(settings)
     row = book.deliveries.get(ident)
-    if eml:
-        _write_eml(row, settings, pathlib.Path(eml))
     known = _delivery(row, settings)
+    if part > known["parts"]:
+        raise errors.UsageError(f"delivery {row.id} goes in {out.plural(known['parts'], 'mail')}")
+    if eml:
+        _write_eml(row, part, settings, pathlib.Path(eml))
     _show(book, "delivery", row, known, as_json=as_json)
     if not as_json and row.text:
+        from deliverybot.mail import frozen
+
         click.echo()
-        out.paragraphs(row.text)
+        out.paragraphs(frozen.letter(row, settings.state, out.now(), part=part).text)
 
 
-def _write_eml(row: records.Delivery, settings: config.Settings, file: pathlib.Path) -> None:
+def _write_eml(
+    row: records.Delivery, part: int, settings: config.Settings, file: pathlib.Path
+) -> None:
     from deliverybot.mail import dkim, frozen, message
 
     if not row.pdf:
         error = f"delivery {row.id} is not rendered yet"
         raise errors.WrongState(error, hint="`deliverybot run --once` renders it")
-    letter = frozen.letter(row, settings.state, row.first_try or out.now())
+    begun = row.first_try if part == row.part else None
+    letter = frozen.letter(row, settings.state, begun or out.now(), part=part)
     with file.open("wb") as out_:
         out_.writelines(message.build(letter, dkim.load(settings)).chunks())
     out.talk(f"written: {file}")
@@ -235,7 +250,18 @@ def _mover(group: click.Group, noun: str, new: str, help_: str) -> None:
                 raise errors.WrongState(message, hint=hint)
             reason = why or f"{new} by hand"
             table.move(row, new, who=out.person(), why=reason, now=out.now(), values=taken_back)
-            click.echo(f"{new}: {noun} {row.id}")
+            click.echo(f"{new}: {noun} {row.id}{_begun(row)}")
+
+
+def _begun(row: records.Delivery | records.Post) -> str:
+    """Say what of a letter in several mails is there already, and cannot be called back."""
+    from deliverybot.ledger import records
+    from deliverybot.mail import frozen
+
+    if not isinstance(row, records.Delivery) or row.part == 1:
+        return ""
+    here = "mail 1 is" if row.part == 2 else f"mails 1 to {row.part - 1} are"  # noqa: PLR2004 - the second
+    return f" ({here} there already, of {frozen.parts(row)})"
 
 
 _mover(deliveries, "delivery", "held", "Take an approval back; nothing goes until a new one.")
@@ -253,9 +279,13 @@ _mover(posts, "post", "cancelled", "Never publish these posts.")
 def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str) -> None:
     """Settle a delivery that is unsure, or that waits for a person's decision.
 
+    Of a letter in several mails it is about the one that went last: --sent
+    lets the next one go, --resend repeats it.
+
     An unsure letter that is resent carries the same Message-ID and bytes, so a
     second copy can be recognised; any other goes back to be approved again.
     """
+    from deliverybot import outcomes
     from deliverybot.ledger import queue
 
     if answer is None:
@@ -268,13 +298,16 @@ def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str)
     if answer == "resend" and row.state == "unsure":
         _confirm(call, f"delivery {row.id} to {row.to_name} <{row.email}>", "letter", row.reply)
     now = out.now()
-    values: dict[str, Any] = {"sent_at": row.handed_at or now}
-    new = "sent"
+    new, values = outcomes.taken(row, row.handed_at or now)
+    if new == "approved":
+        values["handed_at"] = row.handed_at or now
     if answer == "resend":
         new = "retrying" if row.state == "unsure" else "held"
         values = {"next_try": None}
         if new == "held":
-            values |= {**queue.UNAPPROVED, "handed_at": None}
+            # What is left of several mails does not forget that the first is there.
+            anew = {"handed_at": None} if row.part == 1 else {"first_try": None}
+            values |= {**queue.UNAPPROVED, **anew}
     # The fence moves on, so that no worker can settle this row behind a person's back.
     values["fence"] = row.fence + 1
     reason = why or f"resolved by hand: {answer}"

@@ -107,6 +107,10 @@ class _Plain(logging.Formatter):
     "--as", "form", type=click.Choice(["letter", "mail", "post", "pdf"]), default="letter",
     show_default=True, help="letter: its HTML; mail: the words; post: each text; pdf: the file.",
 )  # fmt: skip
+@click.option(
+    "--part", type=click.IntRange(min=1),
+    help="With --as mail: which one, where the letter goes in several; its PDF is made to see.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write it to this file.")
 @out.pass_call
 def preview(
@@ -115,6 +119,7 @@ def preview(
     target_id: str | None,
     at: int | None,
     form: str,
+    part: int | None,
     output: str | None,
 ) -> None:
     """Show what a target would get or an outlet would post; sends nothing."""
@@ -134,20 +139,23 @@ def preview(
         desk.filled(book, one, now=out.now(), reporter=reporter) as filled,
     ):
         case = desk.case(filled, one, target, settings=settings, at=at, now=out.now())
+        hands = paper.Desk(
+            book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
+        )
         if form == "pdf":
             file = pathlib.Path(output or f"{campaign}.pdf")
-            hands = paper.Desk(
-                book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
-            )
             reporter.rendering(campaign, target.id)
             printed = asyncio.run(desk.pdf(case, file, hands))
+        elif form == "mail" and part:
+            reporter.rendering(campaign, target.id)
+            text = asyncio.run(desk.mail(case, part, hands))
         else:
             text = desk.text(filled, case, settings, form)
     # Said when the bars are gone: they would wipe it away.
     if form == "pdf":
         out.talk(f"written: {file} ({out.plural(printed.pages, 'page')})")
-        for part in printed.parts:
-            out.talk(f"written: {part}")
+        for piece in printed.parts if len(printed.parts) > 1 else ():
+            out.talk(f"written: {piece.path}")
     else:
         _emit(text, output)
 

@@ -262,6 +262,9 @@ class _Work:
         self, thing: str, table: sa.Table, here: sa.ColumnElement[bool], state: str, why: str
     ) -> None:
         open_ = here & table.c.state.in_(_REPLACEABLE[thing])
+        if thing == "delivery":
+            # Who has the first of several mails gets the others, too.
+            open_ &= table.c.part == 1
         for row in self._tx.execute(sa.select(table.c.id, table.c.state).where(open_)).all():
             self._tx.execute(
                 sa.update(table).where(table.c.id == row.id).values(state=state, why=why)

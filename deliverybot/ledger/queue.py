@@ -181,7 +181,8 @@ class Queue(rows.Rows[rows.Row]):
                 state, why = ended
                 self._move(tx, current, state, {}, who="deliverybot", why=why, now=now)
                 return None
-            if quota is not None and self._used(tx, current, quota):
+            # A letter counts once, and is not left half sent.
+            if quota is not None and not _begun(current) and self._used(tx, current, quota):
                 return None
             if pace is not None and self._too_fast(tx, current, pace):
                 return None
@@ -248,8 +249,12 @@ class Queue(rows.Rows[rows.Row]):
             if current.state == new:
                 return  # taken for dead, and no wiser than whoever did so
             common = {"reply": str(reply), "lease_until": None, "owner": ""}
-            clean = new not in {"sent", "posted", "unsure"}
-            if clean and not tries.doubted(tx, self._thing, claim.id, before=claim.fence):
+            clean = new not in {"sent", "posted", "unsure"} and not reply.done
+            if (
+                clean
+                and not _begun(current)
+                and not tries.doubted(tx, self._thing, claim.id, before=claim.fence)
+            ):
                 common["handed_at"] = None  # certainly not taken, now or before
             self._move(
                 tx, current, new, {**common, **(values or {})}, who=who, why=str(reply), now=now
@@ -280,7 +285,7 @@ class Queue(rows.Rows[rows.Row]):
 
     def _ended(self, tx: sa.Connection, row: rows.Row) -> tuple[str, str] | None:
         """Return the state that a row must go to instead of out, and why."""
-        if self._outrun(tx, row):
+        if not _begun(row) and self._outrun(tx, row):
             return "superseded", "a newer milestone took its place"
         stop = self._suppression(tx, row)
         return None if stop is None else ("suppressed", str(stop))
@@ -328,3 +333,8 @@ def _same_person(one: str, other: str) -> bool:
 def _letters(name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(char for char in plain if char.isalnum())
+
+
+def _begun(row: records.Delivery | records.Post) -> bool:
+    """Tell whether a letter in several mails has left with one of them."""
+    return isinstance(row, records.Delivery) and row.part > 1

@@ -150,8 +150,12 @@ class Delivery(_Work):
     pdf: str
     pdf_sha256: str
     pages: int
-    #: Where the letter goes in several mails: JSON, a list for each mail of its files.
+    #: Where the list is in several volumes: JSON, a list for each mail of its files.
     files: str
+    #: Of several mails: JSON, subject, text and HTML of each after the first.
+    words: str
+    #: Where the letter leads to its list by a link: JSON, the file of that.
+    linked: str
     #: The mail that goes next, from 1.
     part: int
     #: Bytes that a mail may have since one was refused as too large; 0: as config.toml says.

@@ -264,8 +264,12 @@ deliveries = sa.Table(
     sa.Column("pdf", sa.Text, nullable=False, server_default=""),
     sa.Column("pdf_sha256", sa.String(64), nullable=False, server_default=""),
     sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
-    #: Where the letter goes in several mails: JSON, a list for each mail of its files.
+    #: Where the list is in several volumes: JSON, a list for each mail of its files.
     sa.Column("files", sa.Text, nullable=False, server_default=""),
+    #: Of several mails: JSON, subject, text and HTML of each after the first.
+    sa.Column("words", sa.Text, nullable=False, server_default=""),
+    #: Where the letter leads to its list by a link: JSON, the file of that.
+    sa.Column("linked", sa.Text, nullable=False, server_default=""),
     #: The mail that goes next, from 1.
     sa.Column("part", sa.Integer, nullable=False, server_default="1"),
     #: Bytes that a mail may have since one was refused as too large; 0: as config.toml says.

@@ -52,6 +52,8 @@ class Letter:
     date: datetime
     #: BCP 47 tag of the letter's language.
     language: str
+    #: Message-ID of the first mail, in a later one of several; empty leaves the headers out.
+    follows: str = ""
 
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
@@ -100,6 +102,7 @@ def prove(letter: Letter) -> list[bytes]:
             "To": (_squeeze(letter.to_name), mailbox.address(letter.to_address)),
             "Reply-To": ("", mailbox.address(letter.reply_to)) if letter.reply_to else None,
         },
+        follows=letter.follows,
         subject=_squeeze(letter.subject),
         message_id=letter.message_id,
         text=letter.text,
@@ -146,6 +149,14 @@ def digest(letter: Letter) -> str:
     )
 
 
+def message_id_of(first: str, part: int) -> str:
+    """Return the Message-ID of one of a letter's mails, from that of the first."""
+    if part == 1:
+        return first
+    local, _, domain = first.rpartition("@")
+    return f"{local}.{part}@{domain}"
+
+
 def message_id(domain: str, campaign: str, milestone: int | str, version: int, target: str) -> str:
     """Return the Message-ID of one letter, the same for every attempt.
 
@@ -184,6 +195,7 @@ def _gate(letter: Letter) -> None:
         "the Reply-To address": letter.reply_to,
         "the subject": letter.subject,
         "the Message-ID": letter.message_id,
+        "the Message-ID of the first mail": letter.follows,
         "the language": letter.language,
     }
     names = [("the PDF's name", one.name) for one in letter.attachments]
@@ -200,8 +212,10 @@ def _gate(letter: Letter) -> None:
     for _, name in names:
         if not _PDF_NAME.fullmatch(name):
             raise errors.OutgoingError(f"{name!r} cannot be the name of an attachment")
-    if not _MESSAGE_ID.fullmatch(letter.message_id):
-        raise errors.OutgoingError(f"{letter.message_id!r} is not a Message-ID")
+    ids = [letter.message_id, *([letter.follows] if letter.follows else [])]
+    unfit = [one for one in ids if not _MESSAGE_ID.fullmatch(one)]
+    if unfit:
+        raise errors.OutgoingError(f"{unfit[0]!r} is not a Message-ID")
     if not _LANGUAGE.fullmatch(letter.language):
         raise errors.OutgoingError(f"{letter.language!r} is no language tag", hint='such as "en"')
     if letter.date.tzinfo is None:
@@ -218,6 +232,8 @@ def _assemble(letter: Letter, stand_ins: Sequence[bytes]) -> email.message.Email
     message["Subject"] = fields.text("Subject", _squeeze(letter.subject))
     message["Date"] = letter.date
     message["Message-ID"] = letter.message_id
+    if letter.follows:
+        message["In-Reply-To"] = message["References"] = fields.Ready(letter.follows)
     message.set_content(letter.text, cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     for one, pdf in zip(letter.attachments, stand_ins, strict=True):

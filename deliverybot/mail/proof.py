@@ -35,6 +35,8 @@ class Meant:
     html: str
     #: Name and content of each PDF.
     attachments: Sequence[tuple[str, bytes]]
+    #: What In-Reply-To and References say; empty where they must be absent.
+    follows: str = ""
 
 
 def compare(content: bytes, meant: Meant) -> None:
@@ -45,7 +47,9 @@ def compare(content: bytes, meant: Meant) -> None:
     policy = email.policy.default.clone(header_factory=fields_)
     message = email.message_from_string(text, policy=policy)
     raw = dict(email.parser.HeaderParser(policy=email.policy.compat32).parsestr(text).items())
-    wanted = sorted([*_ALWAYS, *(name for name, mailbox in meant.headers.items() if mailbox)])
+    threaded = ("In-Reply-To", "References") if meant.follows else ()
+    mailboxes = (name for name, mailbox in meant.headers.items() if mailbox)
+    wanted = sorted([*_ALWAYS, *threaded, *mailboxes])
     _same("its headers", sorted(message.keys()), wanted)
     for name, mailbox in meant.headers.items():
         if mailbox:
@@ -53,6 +57,8 @@ def compare(content: bytes, meant: Meant) -> None:
             _same(name, [one.addr_spec for one in message[name].addresses], [mailbox[1]])
     _same("Subject", fields.read_text(raw["Subject"]), meant.subject)
     _same("Message-ID", str(message["Message-ID"]), meant.message_id)
+    for name in threaded:
+        _same(name, str(message[name]).strip(), meant.follows)
     pdfs = ",application/pdf" * len(meant.attachments)
     _same("its parts", _structure(message), f"multipart/mixed({_WORDS}{pdfs})" if pdfs else _WORDS)
     words, *attached = message.iter_parts() if pdfs else (message,)

@@ -16,6 +16,12 @@ _UNIT = {"s": 1, "m": 60, "h": 3600}
 _TEXT_MAX = 300
 #: An answer may have several lines; the library takes 32 kB of them.
 _ANSWER_MAX = 40_000
+#: Too large (RFC 5321 section 4.2.3, RFC 3463 sections 3.3 and 3.4); 552 can mean a full
+#: mailbox as well, and behind RCPT mostly does.
+_TOO_MUCH, _TOO_LARGE, _MAILBOX_FULL = 552, frozenset({"5.3.4", "5.2.3"}), "5.2.2"
+_SIZE_PHASES = frozenset({"mail", "data", "body", "dot"})
+#: Bytes below which no mail is cut on a guess.
+LEAST_ROOM = 1_000_000
 #: RFC 5321 section 4.2: answers are 2xx to 5xx; all else is out of step.
 _CLASSES = range(2, 6)
 _POSITIVE, _TRANSIENT, _PERMANENT = 2, 4, 5
@@ -58,7 +64,24 @@ def stray(phase: str, data: str) -> model.Reply:
 def too_large(size: int, limit: int, whose: str) -> model.Reply:
     """Return our own refusal of a message that is larger than it may be."""
     text = f"the mail has {size:,} bytes and {whose} {limit:,}"
-    return model.Reply(outcome=model.Outcome.HUMAN, phase="mail", enhanced="5.3.4", text=text)
+    return model.Reply(
+        outcome=model.Outcome.HUMAN, phase="mail", enhanced="5.3.4", text=text, room=limit
+    )
+
+
+def sized(reply: model.Reply, size: int, limit: int) -> model.Reply:
+    """Return a reply with the room that it leaves, where it refuses a mail of `size` as too large.
+
+    That is what the relay's EHLO allows (`limit`, 0 where it does not say), or
+    half of the mail where that was no help.
+    """
+    large = reply.enhanced in _TOO_LARGE or (
+        reply.code == _TOO_MUCH and reply.enhanced != _MAILBOX_FULL
+    )
+    if reply.room or not large or reply.phase not in _SIZE_PHASES:
+        return reply
+    room = limit if 0 < limit < size else max(size // 2, LEAST_ROOM)
+    return dataclasses.replace(reply, room=room if room < size else 0)
 
 
 def without(reply: model.Reply, user: str, password: str) -> model.Reply:

@@ -82,11 +82,12 @@ class Courier:
             on_handing_over()
             return await link.dot()
         except relay.Ended as ended:
+            limit = self._link.size if self._link else 0
             if ended.drop:
                 self._abort()
             elif self._link:
                 self._link.soiled = True
-            return ended.reply
+            return replies.sized(ended.reply, envelope.size, limit)
         except BaseException:
             self._abort()
             raise

@@ -17,6 +17,8 @@ Part = facts.Part
 letter = page.letter
 cover = page.cover
 mail = message.mail
+part = message.part
+subject = words.of_several
 post = message.post
 fingerprint = shelf.fingerprint
 group = words.group
@@ -32,7 +34,7 @@ def check(
     """Name everything that is wrong with a letter's files, without any facts.
 
     ``letter`` is letter.html or letter.md with its style, ``mail`` is mail.txt
-    and its HTML page, anything else a template of plain text.
+    with its HTML page and part.txt, anything else a template of plain text.
     """
     files = shelf.Shelf(folder=folder)
     faults = []
@@ -40,7 +42,8 @@ def check(
         if name == "letter":
             faults += page.check(files)
         elif name == "mail":
-            faults += message.check(files, "mail.txt") + message.check(files, "mail.html")
+            for one in ("mail.txt", "mail.html", "part.txt"):
+                faults += message.check(files, one)
         else:
             faults += message.check(files, name)
     return faults

@@ -109,7 +109,10 @@ def values(facts: Facts) -> dict[str, object]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One of several PDFs that a letter is parted into, so that each fits into a mail."""
+    """One of several PDFs that a letter is parted into, so that each fits into a mail.
+
+    Where it is the only one, it is the whole list.
+    """
 
     #: Which, of how many.
     part: int
@@ -120,7 +123,7 @@ class Part:
 
 
 def of_part(facts: Facts, part: Part) -> dict[str, object]:
-    """Return the variables of a part's first page."""
+    """Return the variables of a part's first page and of its mail."""
     return {
         "part": part.part,
         "parts": part.parts,

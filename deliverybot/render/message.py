@@ -6,6 +6,7 @@ import dataclasses
 import html
 import pathlib
 import re
+from collections.abc import Mapping
 
 from deliverybot import errors
 from deliverybot.render import facts as said
@@ -36,24 +37,45 @@ class Text:
     text: str = ""
 
 
-def mail(folder: pathlib.Path | None, facts: said.Facts) -> Mail:
-    """Render ``mail.txt``: a ``Subject:`` line, an empty line, the text."""
+def mail(folder: pathlib.Path | None, facts: said.Facts, *, parts: int = 1) -> Mail:
+    """Render ``mail.txt``: a ``Subject:`` line, an empty line, the text.
+
+    `parts` is in how many mails the letter goes; this is the first of them.
+    """
+    return _mail("mail.txt", folder, facts, {"parts": parts})
+
+
+def part(folder: pathlib.Path | None, facts: said.Facts, which: said.Part, subject: str) -> Mail:
+    """Render ``part.txt``, the text of a letter's second or later mail."""
+    return _mail("part.txt", folder, facts, said.of_part(facts, which), subject)
+
+
+def _mail(
+    name: str,
+    folder: pathlib.Path | None,
+    facts: said.Facts,
+    more: Mapping[str, object],
+    subject: str = "",
+) -> Mail:
+    """Render a template as a mail; without a `subject` its first line has one."""
     files = shelf.Shelf(folder=folder)
-    faults = [*check(files, "mail.txt"), *check(files, "mail.html"), *said.faults(facts)]
+    faults = [*check(files, name), *check(files, "mail.html"), *said.faults(facts)]
     if any(fault.level == "fault" for fault in faults):
         return Mail(faults=faults)
     kept = vault.Vault()
     filler = templates.Templates(files, facts.language)
-    known = said.values(facts)
+    known = {**said.values(facts), **more}
     try:
-        first, _, body = filler.fill("mail.txt", known, kept).lstrip("\n").partition("\n")
-        subject = kept.plain(_after_subject(first)).strip()
+        body = filler.fill(name, known, kept).lstrip("\n")
+        if not subject:
+            first, _, body = body.partition("\n")
+            subject = kept.plain(_after_subject(first)).strip()
+            faults += _subject_faults(subject, files)
         parts = _paragraphs(body.strip("\n"), kept)
         frame = known | {"subject": subject, "body": vault.Piece(html=parts)}
         page = kept.markup(filler.fill("mail.html", frame, kept))
     except errors.LetterError as error:
         return Mail(faults=[*faults, *error.faults])
-    faults += _subject_faults(subject, files)
     return Mail(subject=subject, text=kept.plain(body).strip("\n") + "\n", html=page, faults=faults)
 
 
@@ -79,8 +101,12 @@ def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
         hint = "write the file, or name another template"
         return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
     known = templates.VARIABLES
+    if name in {"mail.txt", "mail.html"}:
+        known |= templates.MAIL
     if name == "mail.html":
         known |= {"subject", "body"}
+    if name == "part.txt":
+        known |= templates.PART
     checker = templates.Templates(files)
     faults = checker.faults(name, known)
     source = files.readable(name)

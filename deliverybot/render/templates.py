@@ -72,7 +72,9 @@ CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "places": (("caption", "rest"), ("by",)),
     "remarks": (("number",), ()),
 }
-#: What the first page of a later part may print besides.
+#: What a mail may print besides.
+MAIL = frozenset({"parts"})
+#: What the first page of a later part, and the mail that carries it, may print besides.
 PART = frozenset({"part", "parts", "numbers", "first_volume", "last_volume"})
 #: What pages of the theme's kind may print besides.
 FRAME = frozenset({"body", "signed", "names", "remarks", "salutation", "subject"})

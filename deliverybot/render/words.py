@@ -43,6 +43,15 @@ def span(first: int, last: int, language: str) -> str:
     return f"{number(first, language)}\N{EN DASH}{number(last, language)}"
 
 
+def of_several(subject: str, part: int, parts: int, language: str) -> str:
+    """Add to a subject which of several mails this is."""
+    if parts == 1:
+        return subject
+    if locale(language).language == "en":
+        return f"{subject} ({part} of {parts})"
+    return f"{subject} ({part}/{parts})"
+
+
 def day(value: dt.date, language: str) -> str:
     """Write a date out: "22 November 2026"."""
     return babel.dates.format_date(value, format="long", locale=locale(language))

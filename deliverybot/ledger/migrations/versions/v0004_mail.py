@@ -23,6 +23,8 @@ def upgrade() -> None:
     """Add what a letter in parts needs, and the tables of what comes back."""
     for column in (
         _text("files"),
+        _text("words"),
+        _text("linked"),
         _count("part", "1"),
         _count("room"),
         sa.Column("merged_into", sa.Integer(), nullable=True),
