@@ -19,7 +19,7 @@ import pydantic
 import pydantic_settings
 import typing_extensions
 
-from deliverybot import errors, faults, places, secret_places, signing, values
+from deliverybot import errors, faults, mailboxes, places, secret_places, signing, values
 
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
@@ -249,6 +249,8 @@ class Settings(pydantic_settings.BaseSettings):
     mail: Mail = Mail()
     #: Where posts go, by name.
     outlets: dict[values.Name, Outlet] = {}
+    #: The mailbox that is read for what comes back; without it nothing is read.
+    inbox: mailboxes.Mailbox | None = None
     #: How letters are rendered.
     pdf: Pdf = Pdf()
 
@@ -299,6 +301,14 @@ class Settings(pydantic_settings.BaseSettings):
     def schedules(self) -> pathlib.Path:
         """Folder of the campaigns' files."""
         return self.path(self.schedules_dir)
+
+    @property
+    def forward_to(self) -> str:
+        """Who gets a copy of what came back; empty for nobody."""
+        if self.inbox is None:
+            return ""
+        given = self.inbox.forward_to
+        return self.sender.reply_to or self.sender.address if given is None else given
 
     @property
     def database_url(self) -> str:
@@ -362,6 +372,7 @@ def load(
     try:
         settings = Settings(**{**given, "root": path.absolute().parent})  # type: ignore[arg-type]
         wrong += signing.check(settings.mail.dkim, settings.sender.address, settings.root, origin)
+        wrong += mailboxes.check(settings.inbox, settings.forward_to, settings.mail.bounces, origin)
     except pydantic.ValidationError as error:
         wrong += faults.to_faults(error, dataclasses.replace(origin, data=reading.merged))
     finally:
@@ -383,4 +394,7 @@ def _in_the_open(path: places.Path, origin: faults.Origin) -> errors.Fault:
 
 def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
-    return values.schema(Settings, Sender, Timeouts, signing.Dkim, Mail, FolderOutlet, XOutlet, Pdf)
+    return values.schema(
+        Settings, Sender, Timeouts, signing.Dkim, Mail, mailboxes.Imap, mailboxes.Maildir,
+        FolderOutlet, XOutlet, Pdf,
+    )  # fmt: skip

@@ -26,6 +26,8 @@ from deliverybot import (
     deliveries,
     dispatch,
     errors,
+    forwards,
+    inbox,
     ledger,
     letters,
     mail,
@@ -35,6 +37,7 @@ from deliverybot import (
     paper,
     posts,
     relay_health,
+    returns,
     signatures,
     sources,
     volumes,
@@ -98,6 +101,7 @@ class Works:
             letters.sweep(self.settings.state)
             volumes.sweep(self.book, self.settings.state)
         letters.tidy(self.book, self.settings)
+        forwards.recover(self.book, self.settings, self.clock(), alone=self.book.single_process)
         await self.recover()
 
     async def recover(self) -> None:
@@ -109,6 +113,7 @@ class Works:
             self.book, self.settings, owner=self.owner, alone=alone, now=self.clock()
         ):
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
+        forwards.recover(self.book, self.settings, self.clock(), alone=False)
 
     async def poll(self, slug: str) -> None:
         """Read one campaign's source, and compare the count with its plan."""
@@ -211,6 +216,17 @@ class Works:
         """Take leave of the relay; the next letter connects again."""
         await self._transport.close()
 
+    async def collect(self) -> None:
+        """Take in what came back, and forward what a person should see."""
+        if self.settings.inbox is None:
+            return
+        box = inbox.open_mailbox(self.settings.inbox, self.settings.root)
+        while not self.stopping and await returns.collect(
+            self.book, self.settings, box, self.clock
+        ):
+            pass
+        await forwards.forward(self.book, self._transport, self._desk)
+
     async def publish(self) -> None:
         """Publish every approved post; news that is stale by now is dropped."""
         posts.drop_stale(self.book, self.campaigns, self.clock())
@@ -251,6 +267,8 @@ async def once(works: Works) -> None:
 
 async def _once(works: Works) -> None:
     await works.start()
+    # First, for it may settle what is unsure, or stop what was to go to a dead address.
+    await works.collect()
     for slug in works.campaigns:
         await works.poll(slug)
     await works.freeze()
@@ -347,6 +365,12 @@ async def _scheduler(works: Works) -> AsyncIterator[None]:
     ):
         every = interval.IntervalTrigger(seconds=seconds, timezone=dt.UTC)
         scheduler.add_job(hands.guard, every, args=(what, job), next_run_time=now)
+    if works.settings.inbox is not None:
+        every = interval.IntervalTrigger(
+            seconds=works.settings.inbox.every_seconds, timezone=dt.UTC
+        )
+        what = "reading the mailbox"
+        scheduler.add_job(hands.guard, every, args=(what, works.collect), next_run_time=now)
     scheduler.start()
     try:
         yield

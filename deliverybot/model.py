@@ -85,6 +85,28 @@ class Comment(enum.StrEnum):
     WITHHELD = "withheld"  #: a person approves it
 
 
+class Return(enum.StrEnum):
+    """What a mail that came back is."""
+
+    BOUNCE = "bounce"  #: the letter was not delivered, and nobody tries any more
+    DELAY = "delay"  #: a server on the way is still trying
+    RECEIPT = "receipt"  #: the letter was delivered, handed on or shown
+    AUTOMATIC = "automatic"  #: a machine answered, such as an out-of-office notice
+    ANSWER = "answer"  #: a person wrote
+    COMPLAINT = "complaint"  #: the recipient called it unwanted
+    UNKNOWN = "unknown"  #: nothing can be made of it
+
+
+class Forward(enum.StrEnum):
+    """Where the copy for the campaigner stands; beside each, who moves it on."""
+
+    DUE = "due"  #: the returns station sends it
+    HANDING_OVER = "handing_over"  #: the relay's answer; after a crash, recovery
+    SENT = "sent"  #: nobody
+    UNSURE = "unsure"  #: nobody: it may have arrived; `returns show` has the mail
+    REFUSED = "refused"  #: nobody: the relay does not take it; `returns show` has the mail
+
+
 #: From each state of a delivery, the states it may move to.
 #:
 #: `sending`, `handing_over` or `unsure` to `due`: the mail was too large and the letter is made
@@ -92,13 +114,18 @@ class Comment(enum.StrEnum):
 #: has arrived, the next one may go.
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled", "suppressed"}),
-    "held": frozenset({"held", "approved", "superseded", "cancelled", "suppressed"}),
-    "approved": frozenset({"held", "sending", "superseded", "cancelled", "suppressed"}),
-    "sending": frozenset({"handing_over", "approved", "retrying", "refused", "human", "due"}),
+    # To `sent` from where nothing is sent yet: evidence that an earlier, doubtful try arrived.
+    "held": frozenset({"held", "approved", "sent", "superseded", "cancelled", "suppressed"}),
+    "approved": frozenset({"held", "sending", "sent", "superseded", "cancelled", "suppressed"}),
+    "sending": frozenset(
+        {"handing_over", "approved", "retrying", "refused", "human", "sent", "due"}
+    ),
     "handing_over": frozenset(
         {"sent", "approved", "retrying", "refused", "human", "unsure", "due"}
     ),
-    "retrying": frozenset({"held", "sending", "human", "superseded", "cancelled", "suppressed"}),
+    "retrying": frozenset(
+        {"held", "sending", "sent", "human", "superseded", "cancelled", "suppressed"}
+    ),
     "human": frozenset({"held", "sent", "approved", "cancelled", "superseded"}),
     "unsure": frozenset({"sent", "approved", "held", "retrying", "refused", "human", "due"}),
     "refused": frozenset({"held", "cancelled"}),

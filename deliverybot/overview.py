@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deliverybot import agenda, approvals, config, ledger, milestones, relay_health
@@ -47,6 +47,8 @@ class Standing:
     reached: tuple[tuple[int | str, dt.datetime], ...]
     deliveries: dict[str, int]
     posts: dict[str, int]
+    #: What came back, by kind.
+    returns: dict[str, int]
     #: What waits or is wrong, in words.
     reasons: tuple[str, ...]
 
@@ -61,6 +63,12 @@ class Status:
     trouble: int
     #: What is known of the relay.
     relay: relay_health.Health
+    #: The mailbox that is read; None where none is.
+    mailbox: records.Mailbox | None = None
+    #: What came back and tells not of which letter, by kind.
+    unmatched: dict[str, int] = dataclasses.field(default_factory=dict)
+    #: What was not, or not surely, forwarded, in words.
+    not_forwarded: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """Return the shape that DESIGN section 4 promises."""
@@ -82,6 +90,7 @@ class Status:
                     "reached": [{"at": at, "on": on} for at, on in one.reached],
                     "deliveries": one.deliveries,
                     "posts": one.posts,
+                    "returns": one.returns,
                     "reasons": list(one.reasons),
                 }
                 for one in self.campaigns
@@ -96,6 +105,10 @@ class Status:
             }
             if self.relay.paused
             else None,
+            "mailbox": self.mailbox
+            and {"read_at": self.mailbox.read_at, "problem": self.mailbox.problem or None},
+            "unmatched": self.unmatched,
+            "not_forwarded": list(self.not_forwarded),
         }
 
 
@@ -109,6 +122,7 @@ def status(
     relay = relay_health.of(book, settings.mail)
     crowd = book.pacing.crowd(agenda.pace(settings, now))
     found = []
+    back = book.returns.counts()
     waiting = trouble = 0
     for campaign in known.values():
         standing = book.signatures.standing(campaign.slug)
@@ -127,9 +141,23 @@ def status(
             for row in posts
             if row.state in {"approved", "retrying"} and not news.wanted(row, known)
         ]
-        found.append(_standing(book, campaign, standing, letters, posts, reasons, now))
-    trouble += relay.paused
-    return Status(campaigns=tuple(found), waiting=waiting, trouble=trouble, relay=relay)
+        one = _standing(book, campaign, standing, letters, posts, reasons, now)
+        found.append(dataclasses.replace(one, returns=back.get(campaign.slug, {})))
+    lost = tuple(_not_forwarded(book))
+    mailbox = book.returns.mailbox(settings.inbox.name) if settings.inbox else None
+    trouble += relay.paused + len(lost) + bool(mailbox and mailbox.problem)
+    return Status(
+        campaigns=tuple(found), waiting=waiting, trouble=trouble, mailbox=mailbox,
+        unmatched=back.get("", {}), not_forwarded=lost, relay=relay,
+    )  # fmt: skip
+
+
+def _not_forwarded(book: ledger.Ledger) -> Iterator[str]:
+    """Say which copies did not, or not surely, reach the person who is to have them."""
+    for row in book.returns.forwards("unsure", "refused"):
+        about = f"{row.kind} about delivery {row.delivery_id} to {row.target}"
+        may = "may not have been" if row.forward == "unsure" else "could not be"
+        yield f"return {row.id}, {about}, {may} forwarded; `deliverybot returns show {row.id}`"
 
 
 def _standing(
@@ -162,6 +190,7 @@ def _standing(
         ),
         deliveries=dict(collections.Counter(row.state for row in letters)),
         posts=dict(collections.Counter(row.state for row in posts)),
+        returns={},
         reasons=tuple(reasons),
     )
 

@@ -69,6 +69,8 @@ _CONFIG_SECTIONS = (
     ("[mail]", "Mail"),
     ("[mail.timeouts]", "Timeouts"),
     ("[mail.dkim]", "Dkim"),
+    ('[inbox] with kind = "imap"', "Imap"),
+    ('[inbox] with kind = "maildir"', "Maildir"),
     ('[outlets.NAME] with kind = "folder"', "FolderOutlet"),
     ('[outlets.NAME] with kind = "x"', "XOutlet"),
     ("[pdf]", "Pdf"),

@@ -19,6 +19,7 @@ from deliverybot.cli import (
     approvals,
     deliveries,
     out,
+    returns,
     setup,
     show,
     signatures,
@@ -60,7 +61,7 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
     context.obj = out.Call(config_file=config_file, no_input=no_input)
 
 
-for group in (setup, signatures, work, show, deliveries, approvals, suppressions):
+for group in (setup, signatures, work, show, deliveries, approvals, returns, suppressions):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from deliverybot import errors, model
-from deliverybot.cli import out
+from deliverybot.cli import out, returns
 
 if TYPE_CHECKING:
     from deliverybot import config, ledger
@@ -151,7 +151,13 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
         raise errors.UsageError(f"delivery {row.id} goes in {out.plural(known['parts'], 'mail')}")
     if eml:
         _write_eml(row, part, settings, pathlib.Path(eml))
+    # A section of a digest came back with the digest.
+    back = book.returns.all(delivery_id=row.merged_into or row.id)
+    if as_json:
+        known["returns"] = [returns.known(one, settings) for one in back]
     _show(book, "delivery", row, known, as_json=as_json)
+    if not as_json:
+        returns.table(back, title="Came back")
     if not as_json and row.text:
         from deliverybot.mail import frozen
 

@@ -170,8 +170,8 @@ def _drawn(one: campaigns.Campaign, upto: int) -> errors.Fault:
 
 
 async def _outside(settings: config.Settings) -> list[errors.Fault]:
-    """Ask the relay and the outlets whether they would take something."""
-    from deliverybot import mail, outlets
+    """Ask the relay and the outlets whether they would take something, and the mailbox."""
+    from deliverybot import inbox, mail, outlets
 
     transport = mail.transport(settings)
     try:
@@ -180,6 +180,8 @@ async def _outside(settings: config.Settings) -> list[errors.Fault]:
         await transport.close()
     for name in settings.outlets:
         found += await outlets.open_outlet(name, settings).check()
+    if settings.inbox is not None:
+        found += inbox.open_mailbox(settings.inbox, settings.root).check()
     return found
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from deliverybot import errors
 from deliverybot.cli import out
+
+if TYPE_CHECKING:
+    from deliverybot import overview
 
 #: With --exit-code: something waits for a person.
 WAITS = 3
@@ -36,11 +40,7 @@ def status(call: out.Call, campaign: str | None, exit_code: bool, as_json: bool)
         sys.exit(WAITS)
 
 
-def _show(state: object) -> None:
-    from deliverybot import overview
-
-    if not isinstance(state, overview.Status):
-        raise TypeError
+def _show(state: overview.Status) -> None:
     for one in state.campaigns:
         goal = f" of {one.goal}" if one.goal else ""
         as_of = f" as of {out.clock(one.as_of)}" if one.as_of else ", not read yet"
@@ -59,13 +59,28 @@ def _show(state: object) -> None:
                 ("  reached", ", ".join(f"{key} on {on:%Y-%m-%d}" for key, on in one.reached)),
                 ("  deliveries", out.counts(one.deliveries)),
                 ("  posts", out.counts(one.posts)),
+                ("  came back", out.counts(one.returns)),
             ]
         )
         for why in one.reasons:
             out.reason(why)
     if state.relay.paused:
         out.reason(state.relay.said())
+    _mailbox(state)
     click.echo(f"{state.waiting} waiting for a person, {state.trouble} in trouble")
+
+
+def _mailbox(state: overview.Status) -> None:
+    """Show how the reading of what comes back stands."""
+    if state.mailbox is None:
+        return
+    read = f"read at {out.clock(state.mailbox.read_at)}" if state.mailbox.read_at else "not read"
+    other = f"; about no letter of ours: {out.counts(state.unmatched)}" if state.unmatched else ""
+    out.paragraphs(f"mailbox: {read}{other}")
+    if state.mailbox.problem:
+        out.reason(state.mailbox.problem)
+    for why in state.not_forwarded:
+        out.reason(why)
 
 
 @click.group(cls=out.Group)

@@ -12,6 +12,7 @@
     ledger.suppressions add, of, all, lift
     ledger.pacing       crowd
     ledger.relay        read, swap
+    ledger.returns      take, mailbox, forwards
     ledger.audit        since, verify
 
 SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
@@ -36,6 +37,7 @@ from deliverybot.ledger import (
     queue,
     records,
     relay,
+    returns,
     store,
     suppressions,
     tables,
@@ -73,6 +75,7 @@ class Ledger:
         self.suppressions = suppressions.Suppressions(database)
         self.relay = relay.Relay(database)
         self.pacing = pacing.Pacing(database)
+        self.returns = returns.Returns(database, self.deliveries, self.suppressions)
         self.audit = audits.Audit(database)
 
     @property

@@ -177,6 +177,42 @@ class Post(_Work):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Return(_Record):
+    """One mail that came back."""
+
+    id: int
+    sha256: str
+    kind: str
+    delivery_id: int | None
+    #: Of the delivery; empty where nothing tells which.
+    campaign: str
+    target: str
+    #: What told: verp, envelope-id, message-id or references.
+    matched: str
+    at: dt.datetime
+    sender: str
+    subject: str
+    status: str
+    said: str
+    #: The mail as it came, below state_dir.
+    path: str
+    #: Where its copy for the campaigner stands; empty where there is to be none.
+    forward: str
+    forwarded_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox(_Record):
+    """How far one mailbox is read."""
+
+    name: str
+    cursor: str
+    #: Why the last reading failed; empty when it did not.
+    problem: str
+    read_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt(_Record):
     """One try to hand something over, and what was said."""
 

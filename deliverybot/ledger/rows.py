@@ -119,6 +119,21 @@ class Rows(Generic[Row]):
 
     # -- inside a transaction
 
+    def move_in(
+        self,
+        tx: sa.Connection,
+        row: Row,
+        new: str,
+        *,
+        values: Mapping[str, Any],
+        who: str,
+        why: str,
+        now: dt.datetime,
+    ) -> Row:
+        """Move a row inside a transaction of another part of the ledger; the row as it is then."""
+        self._move(tx, row, new, values, who=who, why=why, now=now)
+        return self._fresh(tx, row.id)
+
     def _query(self) -> sa.Select[Any]:
         t = self._t
         labels = (_C.c.slug.label("campaign"), _M.c.key.label("milestone"))

@@ -41,29 +41,42 @@ class Suppressions:
         All that waits for it is `suppressed` in the same transaction.  What is
         suppressed for the same reason already stays as it is.
         """
-        why = model.Suppression(reason)
         with self._db.change() as tx:
-            same = _S.c.key == key(self._db.secret, address)
-            standing = sa.select(_S).where(same, _S.c.lifted_at.is_(None), _S.c.reason == why)
-            kept = tx.execute(standing.order_by(_S.c.id).limit(1)).first()
-            if kept is None:
-                values = {
-                    "key": key(self._db.secret, address),
-                    "shown": screen.masked(address),
-                    "reason": why.value,
-                    "evidence": evidence,
-                    "by": who,
-                    "at": now,
-                }
-                ident = int(tx.scalar(sa.insert(_S).values(values).returning(_S.c.id)) or 0)
-                store.record(
-                    tx, at=now, who=who, thing="address", ref=ident, campaign="",
-                    old="", new=why.value, why=evidence or why.value,
-                )  # fmt: skip
-                kept = tx.execute(sa.select(_S).where(_S.c.id == ident)).one()
-            found = records.Suppression.of(kept)
-            _stop(tx, found, address, who=who, now=now)
-            return found
+            return self.add_in(tx, address, reason=reason, evidence=evidence, who=who, now=now)
+
+    def add_in(
+        self,
+        tx: sa.Connection,
+        address: str,
+        *,
+        reason: str,
+        evidence: str,
+        who: str,
+        now: dt.datetime,
+    ) -> records.Suppression:
+        """As `add`, inside a transaction of another part of the ledger."""
+        why = model.Suppression(reason)
+        same = _S.c.key == key(self._db.secret, address)
+        standing = sa.select(_S).where(same, _S.c.lifted_at.is_(None), _S.c.reason == why)
+        kept = tx.execute(standing.order_by(_S.c.id).limit(1)).first()
+        if kept is None:
+            values = {
+                "key": key(self._db.secret, address),
+                "shown": screen.masked(address),
+                "reason": why.value,
+                "evidence": evidence,
+                "by": who,
+                "at": now,
+            }
+            ident = int(tx.scalar(sa.insert(_S).values(values).returning(_S.c.id)) or 0)
+            store.record(
+                tx, at=now, who=who, thing="address", ref=ident, campaign="",
+                old="", new=why.value, why=evidence or why.value,
+            )  # fmt: skip
+            kept = tx.execute(sa.select(_S).where(_S.c.id == ident)).one()
+        found = records.Suppression.of(kept)
+        _stop(tx, found, address, who=who, now=now)
+        return found
 
     def of(self, address: str) -> records.Suppression | None:
         """Return why an address must not be written to; None where it may."""
