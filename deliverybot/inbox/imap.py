@@ -77,6 +77,8 @@ class Imap:
         try:
             server = self._connect()
             try:
+                if self._settings.security == "starttls":
+                    server.starttls(self._tls())  # raises where it is not offered
                 self._log_in(server)
                 _good(server.select(_quoted(self._settings.folder), readonly=True))
                 yield server
@@ -88,15 +90,12 @@ class Imap:
 
     def _connect(self) -> imaplib.IMAP4:
         one = self._settings
-        context = self._context
-        if context is None and one.security != "none":
-            context = ssl.create_default_context()
         if one.security == "tls":
-            return _Safe(one.host, one.port, ssl_context=context, timeout=one.timeout)
-        server = _Plain(one.host, one.port, timeout=one.timeout)
-        if one.security == "starttls":
-            server.starttls(context)  # raises where the server does not offer it
-        return server
+            return _Safe(one.host, one.port, ssl_context=self._tls(), timeout=one.timeout)
+        return _Plain(one.host, one.port, timeout=one.timeout)
+
+    def _tls(self) -> ssl.SSLContext:
+        return self._context or ssl.create_default_context()
 
     def _log_in(self, server: imaplib.IMAP4) -> None:
         one = self._settings
