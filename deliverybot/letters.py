@@ -126,18 +126,7 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     the same bytes.  What cannot be rendered is held with the reasons.
     """
     book, settings, clock = desk.book, desk.settings, desk.clock
-    values: dict[str, object] = {
-        "inputs": _fingerprint(material.inputs(case, settings), case),
-        "problem": "",
-        "digest": "",
-        "email": case.target.email,
-        "to_name": case.target.name,
-        "from_name": settings.sender.name,
-        "from_address": settings.sender.address,
-        "reply_to": settings.sender.reply_to,
-        "language": case.campaign.language,
-        "part": 1,
-    }
+    values = _addressed(case, settings)
     if row.room:
         desk = dataclasses.replace(desk, most=row.room)
     try:
@@ -169,6 +158,22 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     _freeze(book, row, values, approve=approve, why=why, now=now)
     pages = "1 page" if values["pages"] == 1 else f"{values['pages']} pages"
     log.info("delivery %d to %s is rendered: %s", row.id, row.target, pages)
+
+
+def _addressed(case: material.Case, settings: config.Settings) -> dict[str, object]:
+    """Return the columns of a letter that nobody has rendered yet."""
+    return {
+        "inputs": _fingerprint(material.inputs(case, settings), case),
+        "problem": "",
+        "digest": "",
+        "email": case.target.email,
+        "to_name": case.target.name,
+        "from_name": settings.sender.name,
+        "from_address": settings.sender.address,
+        "reply_to": settings.sender.reply_to,
+        "language": case.campaign.language,
+        "part": 1,
+    }
 
 
 def _proved(row: records.Delivery, settings: config.Settings, now: dt.datetime) -> str:
