@@ -272,13 +272,14 @@ def freeze(
     *,
     approve: bool = False,
     now: dt.datetime = NOW,
+    size: int = 0,
 ) -> records.Delivery:
-    """Freeze a delivery with a small PDF on disk, as the letters station would."""
+    """Freeze a delivery with a PDF on disk, `size` bytes or a few, as the letters station would."""
     from deliverybot.mail import frozen, message
 
     name = f"letter-{row.id}.pdf"
     state_dir.mkdir(parents=True, exist_ok=True)
-    (state_dir / name).write_bytes(b"%PDF-1.7 of delivery " + str(row.id).encode())
+    (state_dir / name).write_bytes(b"%PDF-1.7 of delivery " + str(row.id).encode().ljust(size))
     words: dict[str, Any] = {
         "subject": f"Letter {row.id}",
         "text": "Please read it.\n",
@@ -299,10 +300,15 @@ def freeze(
 
 
 def approved(
-    book: ledger.Ledger, row: records.Delivery, state_dir: pathlib.Path, *, now: dt.datetime = NOW
+    book: ledger.Ledger,
+    row: records.Delivery,
+    state_dir: pathlib.Path,
+    *,
+    now: dt.datetime = NOW,
+    size: int = 0,
 ) -> records.Delivery:
     """Freeze a delivery, and have a person approve it."""
-    held = freeze(book, row, state_dir, now=now)
+    held = freeze(book, row, state_dir, now=now, size=size)
     book.deliveries.approve(held, who="mira", now=now)
     return book.deliveries.get(row.id)
 

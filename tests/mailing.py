@@ -52,12 +52,14 @@ def office(
     book: ledger.Ledger,
     options: config.Settings,
     targets: Sequence[str] = tuple("abcdefgh"),
+    *,
+    size: int = 0,
 ) -> Office:
-    """Make a letter to each target, approved."""
+    """Make a letter to each target, approved; its PDF has `size` bytes, or a few."""
     clock = build.Clock()
     plan = build.campaign(folder, targets=targets)
     build.grow(book, plan, 100, now=clock())
     for row in book.deliveries.select():
-        build.approved(book, row, folder / "var", now=clock())
+        build.approved(book, row, folder / "var", now=clock(), size=size)
     desk = agenda.Desk(settings=options, campaigns={plan.slug: plan}, owner="w1", clock=clock)
     return Office(book=book, plan=plan, settings=options, clock=clock, desk=desk)

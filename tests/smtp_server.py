@@ -93,6 +93,12 @@ class Server:
         self.hanging = threading.Event()
         self.resume = threading.Event()
 
+    def heal(self, extensions: tuple[str, ...] | None = None) -> None:
+        """Let whatever hangs go on, and do the usual from now on."""
+        self._script = {}
+        self._extensions = self._extensions if extensions is None else extensions
+        self.resume.set()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import build
 import smtp_server
@@ -22,6 +23,9 @@ LATER, HUMAN, REFUSED, DONE, UNSURE = (
     model.Outcome.DONE,
     model.Outcome.UNSURE,
 )
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclasses.dataclass
@@ -67,7 +71,7 @@ class Hurry:
             for _ in range(20):
                 await asyncio.sleep(0)
 
-    async def wait_for(self, work: Awaitable[Handed]) -> Handed:
+    async def wait_for(self, work: Awaitable[_Result]) -> _Result:
         task = asyncio.ensure_future(work)
         await self.until(task.done)
         return await task
