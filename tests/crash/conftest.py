@@ -31,18 +31,35 @@ def kills() -> int:
 
 
 @pytest.fixture(scope="session")
+def random_kills() -> int:
+    """How many kills at random moments: CRASH_RANDOM_KILLS raises it for a long run."""
+    return int(os.environ.get("CRASH_RANDOM_KILLS", "30"))
+
+
+@pytest.fixture(scope="session")
 def approved(driver: bots.Driver, tmp_path_factory: pytest.TempPathFactory) -> bots.World:
     """Twenty letters, rendered and approved by a person, with no relay there: for copying.
 
     The one rendering costs more than a kill and its restart.
     """
-    world = bots.make(tmp_path_factory.mktemp("approved") / "world")
+    return approve(driver, bots.make(tmp_path_factory.mktemp("approved") / "world"))
+
+
+@pytest.fixture(scope="session")
+def crowd(driver: bots.Driver, tmp_path_factory: pytest.TempPathFactory) -> bots.World:
+    """As `approved`, with as many targets as CRASH_TARGETS says: two hundred for a long run."""
+    targets = int(os.environ.get("CRASH_TARGETS", "50"))
+    return approve(driver, bots.make(tmp_path_factory.mktemp("crowd") / "world", targets=targets))
+
+
+def approve(driver: bots.Driver, world: bots.World) -> bots.World:
+    """Have all letters of a new world rendered and approved."""
     campaign = world.folder / "schedules" / "lens.toml"
     campaign.write_text(campaign.read_text().replace('approval = "none"', 'approval = "each"'))
     assert not driver.start(world).wait()
     numbers = [str(row.id) for row in world.deliveries()]
     assert not driver.start(world, "deliveries", "approve", "--now", *numbers).wait()
-    assert world.states() == {"approved": bots.TARGETS}
+    assert world.states() == {"approved": len(numbers)}
     return world
 
 

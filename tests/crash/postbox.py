@@ -52,11 +52,16 @@ class Postbox(socketserver.ThreadingTCPServer):
     daemon_threads = False
     allow_reuse_address = True
 
-    def __init__(self, *, port: int = 0, receive_buffer: int = 0, pause: float = 0.0) -> None:
-        """`receive_buffer` small makes a body stall; `pause` seconds before each answer."""
+    def __init__(
+        self, *, port: int = 0, receive_buffer: int = 0, pause: float = 0.0, drip: int = 1
+    ) -> None:
+        """`receive_buffer` small makes a body stall; `pause` seconds before each answer.
+
+        An answer comes in `drip` pieces, with that pause before each.
+        """
         self._buffer = receive_buffer
         super().__init__(("127.0.0.1", port), _Talk)
-        self.pause = pause
+        self.pause, self.drip = pause, drip
         self.taken: list[Letter] = []
         #: By phase (``rcpt``, ``data``, ``body``, ``dot``): where to stop, for the next comer.
         self.gates: dict[str, Gate] = {}
@@ -191,6 +196,9 @@ class _Talk(socketserver.StreamRequestHandler):
         return bytes(line)
 
     def _say(self, text: str) -> None:
-        if self.server.pause:
-            time.sleep(self.server.pause)
-        self.wfile.write(text.encode() + b"\r\n")
+        answer = text.encode() + b"\r\n"
+        size = -(-len(answer) // self.server.drip)
+        for start in range(0, len(answer), size):
+            if self.server.pause:
+                time.sleep(self.server.pause)
+            self.wfile.write(answer[start : start + size])

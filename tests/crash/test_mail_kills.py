@@ -6,6 +6,8 @@ lost, and what cannot be known is `unsure` and stays so.
 
 from __future__ import annotations
 
+import json
+import pathlib
 import random
 import signal
 import time
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from crash import bots, postbox
+from crash import bots, postbox, processes
 
 #: A kill here leaves no doubt: the letter goes out later, or it is known to have gone.
 CERTAIN = [
@@ -46,7 +48,7 @@ def settle(world: bots.World, box: postbox.Postbox, point: str, kills: int) -> b
     found = bots.reckon(world.deliveries(), box)
     bots.tell(point, kills, found)
     assert (found.twice, found.lost, found.waiting) == (0, 0, 0)
-    assert found.sent + found.unsure == bots.TARGETS
+    assert found.sent + found.unsure == len(world.deliveries())
     assert world.audit_is_whole()
     return found
 
@@ -130,6 +132,51 @@ def test_kills_at_any_time_with_four_connections(
             found = settle(world, box, "at any time, 4 connections", here)
         assert found.unsure <= 4 * here
         done += here
+
+
+@pytest.mark.timeout(3600)
+def test_kills_at_random_with_eight_connections(
+    random_kills: int, driver: bots.Driver, crowd: bots.World, tmp_path: pathlib.Path
+) -> None:
+    chance = random.Random(200)
+    targets, done, unsure = len(crowd.deliveries()), 0, 0
+    while done < random_kills:
+        world = crowd.copy(tmp_path / f"world{done}")
+        # Slow and dripping, so that a kill meets letters in every phase.
+        with postbox.Postbox(pause=0.01, drip=2) as box:
+            environment, here = bots.mail_to(box, connections=8), 0
+            while done + here < random_kills and left(world) > 0:
+                box.greeted.clear()
+                run = driver.start(world, environment=environment)
+                assert box.greeted.wait(postbox.LAST)
+                upto = len(box.taken) + chance.choice((0, 1, 2, 4, 8))
+                wait_until_taken(upto, box, run)
+                time.sleep(chance.uniform(0.0, 0.1))
+                run.kill()
+                here += run.wait()
+            box.pause = 0.0
+            restart_until_done(driver, world, box)
+            found = settle(world, box, f"at random, {targets} targets, 8 connections", here)
+        assert found.unsure == len(listed_as_unsure(world))
+        done, unsure = done + here, unsure + found.unsure
+    assert unsure <= 3 * done
+
+
+def wait_until_taken(upto: int, box: postbox.Postbox, run: bots.Run) -> None:
+    """Let the bot work: by what it has done, so that the machine's speed does not matter."""
+    bots.until(lambda: len(box.taken) >= upto or processes.is_gone(run.pid))
+
+
+def listed_as_unsure(world: bots.World) -> list[str]:
+    """Whom the commands name to a person as in doubt."""
+    listed = json.loads(bots.say(world, "deliveries", "list", "--json").stdout)
+    names = [one["target"] for one in listed if one["state"] == "unsure"]
+    standing = json.loads(bots.say(world, "status", "--json").stdout)
+    assert standing["waiting"] == len(names)
+    (campaign,) = standing["campaigns"]
+    for name in names:
+        assert any(f"to {name} is unsure" in why for why in campaign["reasons"])
+    return names
 
 
 def test_the_daemon_itself_killed_and_started_again(
