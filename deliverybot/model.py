@@ -114,18 +114,13 @@ class Forward(enum.StrEnum):
 #: has arrived, the next one may go.
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled", "suppressed"}),
-    # To `sent` from where nothing is sent yet: evidence that an earlier, doubtful try arrived.
-    "held": frozenset({"held", "approved", "sent", "superseded", "cancelled", "suppressed"}),
-    "approved": frozenset({"held", "sending", "sent", "superseded", "cancelled", "suppressed"}),
-    "sending": frozenset(
-        {"handing_over", "approved", "retrying", "refused", "human", "sent", "due"}
-    ),
+    "held": frozenset({"held", "approved", "superseded", "cancelled", "suppressed"}),
+    "approved": frozenset({"held", "sending", "superseded", "cancelled", "suppressed"}),
+    "sending": frozenset({"handing_over", "approved", "retrying", "refused", "human", "due"}),
     "handing_over": frozenset(
         {"sent", "approved", "retrying", "refused", "human", "unsure", "due"}
     ),
-    "retrying": frozenset(
-        {"held", "sending", "sent", "human", "superseded", "cancelled", "suppressed"}
-    ),
+    "retrying": frozenset({"held", "sending", "human", "superseded", "cancelled", "suppressed"}),
     "human": frozenset({"held", "sent", "approved", "cancelled", "superseded"}),
     "unsure": frozenset({"sent", "approved", "held", "retrying", "refused", "human", "due"}),
     "refused": frozenset({"held", "cancelled"}),
@@ -137,6 +132,9 @@ DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     # When the suppression is lifted; the claim looks again.
     "suppressed": frozenset({"held"}),
 }
+
+#: From these, too, what came back leads to `sent`: an earlier, doubtful try arrived.
+EVIDENCE_MOVES = frozenset({"held", "approved", "sending", "retrying"})
 
 #: From each state of a post, the states it may move to.
 POST_MOVES: Mapping[str, frozenset[str]] = {

@@ -28,7 +28,7 @@ FORWARDED = frozenset({model.Return.ANSWER, model.Return.BOUNCE, model.Return.CO
 #: A letter in one of these may have arrived without anybody knowing.
 _DOUBTED = frozenset({"unsure", "handing_over"})
 #: So may one in these, where an earlier try was cut off at its end.
-_DOUBTED_BEFORE = frozenset({"held", "approved", "sending", "retrying", "human"})
+_DOUBTED_BEFORE = model.EVIDENCE_MOVES | {"human"}
 #: The Message-ID of a further mail of one letter: that of the first, with a number.
 _PART = re.compile(r"(<.+\.[0-9a-f]{16})\.([0-9]{1,5})(@.+)")
 
