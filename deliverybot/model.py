@@ -133,7 +133,8 @@ DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "suppressed": frozenset({"held"}),
 }
 
-#: From these, too, what came back leads to `sent`: an earlier, doubtful try arrived.
+#: From these, too, what came back leads to `sent`, or to the next of several mails: an
+#: earlier, doubtful try arrived.
 EVIDENCE_MOVES = frozenset({"held", "approved", "sending", "retrying"})
 
 #: From each state of a post, the states it may move to.

@@ -14,7 +14,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 
-from deliverybot import config, disk, errors, inbox, ledger, model, screen
+from deliverybot import config, disk, errors, inbox, ledger, model, outcomes, screen
 from deliverybot.ledger import records
 from deliverybot.ledger import returns as verbs
 from deliverybot.mail import returned, verp
@@ -155,7 +155,7 @@ def _fitting(book: ledger.Ledger, token: verp.Token, how: str) -> Match | None:
     """Return the delivery of a token whose hash is that of its Message-ID."""
     part = max(token.part, 1)
     for row in book.deliveries.select(ids=[token.ident]):
-        if token.fits(row.message_id) or token.fits(_message_id(row, part)):
+        if token.fits(row.message_id):
             return Match(row=row, part=part, how=how)
     return None
 
@@ -167,12 +167,6 @@ def _named(book: ledger.Ledger, message_id: str, how: str) -> Match | None:
     for row in book.returns.named({message_id, first}):
         return Match(row=row, part=part if row.message_id == first else 1, how=how)
     return None
-
-
-def _message_id(row: records.Delivery, part: int) -> str:
-    """Return the Message-ID of one of a letter's mails."""
-    local, _, domain = row.message_id.rpartition("@")
-    return row.message_id if part == 1 else f"{local}.{part}@{domain}"
 
 
 # --- what it means -------------------------------------------------------------------------------
@@ -198,16 +192,10 @@ def _change(
     moves = []
     state = row.state
     if _settles(row, found):
-        values = {
-            "sent_at": row.handed_at or now,
-            "next_try": None,
-            "lease_until": None,
-            "owner": "",
-            # So that no worker can settle it otherwise, or send a second copy.
-            "fence": row.fence + 1,
-        }
-        moves.append(verbs.Move(new="sent", why=f"it has left: {why}", values=values))
-        state = "sent"
+        state, values = outcomes.taken(row, row.handed_at or now)
+        # So that no worker can settle it otherwise, or send a second copy.
+        values |= {"fence": row.fence + 1, "next_try": None, "lease_until": None, "owner": ""}
+        moves.append(verbs.Move(new=state, why=f"it has left: {why}", values=values))
     if mail.kind is model.Return.BOUNCE and state == "sent":
         moves.append(verbs.Move(new="bounced", why=why))
     if mail.kind is model.Return.ANSWER and state in {"sent", "bounced"}:
@@ -217,8 +205,8 @@ def _change(
 
 def _settles(row: records.Delivery, found: Match) -> bool:
     """Tell whether a mail about this letter shows what nobody knew: that it has left."""
-    if row.files and row.id == found.row.id:
-        return False
+    if row.id == found.row.id and row.part != found.part:
+        return False  # of several mails, it is about one that is known to have left
     doubted = row.state in _DOUBTED_BEFORE and row.handed_at is not None
     return row.state in _DOUBTED or doubted
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import pathlib
 import shutil
 import stat
@@ -229,6 +230,23 @@ def test_what_was_never_handed_over_stays_as_it_is(room: Room, before: str) -> N
     assert room.row().state == before
 
 
+SEVERAL = json.dumps([["Letter, 2 of 3", "More.\n", ""], ["Letter, 3 of 3", "More.\n", ""]])
+
+
+@pytest.mark.parametrize(
+    ("part", "about", "state", "next_part"),
+    [(2, 2, "approved", 3), (3, 3, "sent", 3), (2, 1, "unsure", 2), (3, 2, "unsure", 3)],
+)
+def test_of_several_mails_the_doubtful_one_is_settled_by_what_is_about_it(
+    room: Room, part: int, about: int, state: str, next_part: int
+) -> None:
+    room.state("unsure", part=part, words=SEVERAL, sent_at=None)
+    token = verp.token(1, about, room.row().message_id)
+    room.take(room.mail("receipt_postfix", verp=f"b+{token}@campaigns.example", envid=token))
+    assert (room.row().state, room.row().part) == (state, next_part)
+    assert room.row().handed_at == build.NOW
+
+
 def test_sections_of_a_digest_share_what_came_back(both: Room) -> None:
     build.put(both.book, "delivery", 2, merged_into=1)
     build.put(both.book, "delivery", 3, merged_into=1, state="unsure")
@@ -293,7 +311,7 @@ def test_further_mails_of_a_letter_are_its_own(room: Room) -> None:
     local, _, domain = room.row().message_id.rpartition("@")
     second = f"{local}.2@{domain}"
     room.take(room.mail("answer_top_posted", message_id=second))
-    token = verp.token(2, 2, "{}.2@{}".format(*room.row(2).message_id.rsplit("@", 1)))
+    token = verp.token(2, 2, room.row(2).message_id)
     room.take(room.mail("bounce_policy", verp=f"b+{token}@campaigns.example"))
     assert [back.delivery_id for back in room.back()] == [1, 2]
 

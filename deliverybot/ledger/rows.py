@@ -134,7 +134,7 @@ class Rows(Generic[Row]):
 
         On the evidence of what came back, which allows `model.EVIDENCE_MOVES` as well.
         """
-        shown = new == "sent" and row.state in model.EVIDENCE_MOVES
+        shown = new in {"sent", "approved"} and row.state in model.EVIDENCE_MOVES
         move = self._write if shown else self._move
         move(tx, row, new, values, who=who, why=why, now=now)
         return self._fresh(tx, row.id)
