@@ -31,6 +31,9 @@ class Desk:
     clock: Callable[[], dt.datetime]
     #: The keys that mails are signed with.
     signers: tuple[dkim.Signer, ...] = ()
+    #: Called when a letter's last byte is about to leave and the ledger says so, on disk;
+    #: raises NotMarked where it may not leave.
+    leaving: Callable[[], None] = lambda: None
     #: Gives, for one look at the queue, the test whether a letter is still what would be
     #: made now: the same signers may be named, the address is the same.
     look: Callable[[], Callable[[records.Delivery], bool]] = _everything

@@ -28,6 +28,7 @@ from deliverybot import (
     errors,
     forwards,
     inbox,
+    installation,
     ledger,
     letters,
     mail,
@@ -83,12 +84,14 @@ class Works:
         self._reporter = reporter
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
+        self._gate = installation.gate(book, settings.state, clock)
         self._desk = agenda.Desk(
             settings=settings,
             campaigns=known,
             owner=self.owner,
             clock=clock,
             look=self._look,
+            leaving=self._gate.leaving,
             signers=dkim.load(settings),
         )
         self._transport = mail.transport(settings)
@@ -206,6 +209,8 @@ class Works:
 
     async def send(self) -> None:
         """Send all that is ready, with as many workers as the settings allow connections."""
+        if self._gate.shut():
+            return
         approvals.expire(self.book, self.campaigns, self.clock())
         if await dispatch.all_ready(
             self.book, self._transport, self._desk, stopping=lambda: self.stopping
@@ -225,10 +230,13 @@ class Works:
             self.book, self.settings, box, self.clock
         ):
             pass
-        await forwards.forward(self.book, self._transport, self._desk)
+        if not self._gate.shut():
+            await forwards.forward(self.book, self._transport, self._desk)
 
     async def publish(self) -> None:
         """Publish every approved post; news that is stale by now is dropped."""
+        if self._gate.shut():
+            return
         posts.drop_stale(self.book, self.campaigns, self.clock())
         for row in self.book.posts.ready(self.clock()):
             if self.stopping:
@@ -236,8 +244,9 @@ class Works:
             if not posts.wanted(row, self.campaigns):
                 continue
             await posts.publish_one(
-                self.book, row, self.settings, owner=self.owner, now=self.clock()
-            )
+                self.book, row, self.settings, owner=self.owner, now=self.clock(),
+                leaving=self._gate.leaving,
+            )  # fmt: skip
 
 
 class _Stopped(Exception):

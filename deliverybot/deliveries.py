@@ -96,6 +96,7 @@ async def _hand_over(
             claim, lease=lease, who=desk.owner, sha256=made.sha256, now=desk.clock(),
             by=desk.settings.mail.transport,
         )  # fmt: skip
+        desk.leaving()
         over = True
 
     try:
@@ -111,6 +112,8 @@ async def _hand_over(
     except errors.LostClaim:
         text = "another worker took it over; nothing was handed over"
         return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
+    except errors.NotMarked as error:
+        return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
 
 
 def _envelope_sender(row: records.Delivery, settings: config.Mail) -> str:

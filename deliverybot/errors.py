@@ -8,6 +8,7 @@
     ├── LedgerError                  exit 1   the database refuses, or is not ours to write
     │   ├── LedgerLocked             exit 1   another daemon holds this ledger
     │   ├── LostClaim                exit 1   another worker has taken this row over
+    │   ├── NotMarked                exit 1   that a letter is about to leave cannot be written
     │   └── WrongState               exit 2   the row is not in a state that allows this move
     ├── SourceError                  exit 1   signatures could not be read
     ├── LetterError                  exit 1   a letter cannot be rendered as it stands
@@ -82,6 +83,10 @@ class LedgerLocked(LedgerError):
 
 class LostClaim(LedgerError):
     """Another worker has taken this row over."""
+
+
+class NotMarked(LedgerError):
+    """It cannot be written down that a letter or a post is about to leave."""
 
 
 class WrongState(LedgerError):

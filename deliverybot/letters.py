@@ -140,9 +140,7 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     now = clock()
     draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]
     try:
-        if reason := mail.made_up(settings.mail, draft.email):
-            values["problem"] = reason
-        elif not draft.problem:
+        if not draft.problem:
             values["digest"] = await asyncio.to_thread(_proved, draft, settings, now)
     except errors.OutgoingError as error:
         values |= {"problem": str(error), "digest": ""}
@@ -177,7 +175,9 @@ def _addressed(case: material.Case, settings: config.Settings) -> dict[str, obje
 
 
 def _proved(row: records.Delivery, settings: config.Settings, now: dt.datetime) -> str:
-    """Return the digest to approve, of mails that read as they were meant."""
+    """Return the digest to approve, of mails that read as they were meant and may be sent."""
+    if reason := mail.made_up(settings.mail, row.email):
+        raise errors.OutgoingError(reason)
     for letter in frozen.every(row, settings.state, now):
         message.prove(letter)
     return frozen.digest(row, settings.state, now)

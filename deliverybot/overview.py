@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deliverybot import agenda, approvals, config, ledger, milestones, relay_health
+from deliverybot import agenda, approvals, config, installation, ledger, milestones, relay_health
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
 from deliverybot.ledger import pacing, records
@@ -69,6 +69,8 @@ class Status:
     unmatched: dict[str, int] = dataclasses.field(default_factory=dict)
     #: What was not, or not surely, forwarded, in words.
     not_forwarded: tuple[str, ...] = ()
+    #: Why nothing is sent or posted until a person says so; empty where that is not so.
+    doubt: str = ""
 
     def json(self) -> dict[str, Any]:
         """Return the shape that DESIGN section 4 promises."""
@@ -109,6 +111,7 @@ class Status:
             and {"read_at": self.mailbox.read_at, "problem": self.mailbox.problem or None},
             "unmatched": self.unmatched,
             "not_forwarded": list(self.not_forwarded),
+            "doubt": self.doubt or None,
         }
 
 
@@ -146,9 +149,10 @@ def status(
     lost = tuple(_not_forwarded(book))
     mailbox = book.returns.mailbox(settings.inbox.name) if settings.inbox else None
     trouble += relay.paused + len(lost) + bool(mailbox and mailbox.problem)
+    doubt = installation.of(book, settings.state)
     return Status(
-        campaigns=tuple(found), waiting=waiting, trouble=trouble, mailbox=mailbox,
-        unmatched=back.get("", {}), not_forwarded=lost, relay=relay,
+        campaigns=tuple(found), waiting=waiting + bool(doubt), trouble=trouble + bool(doubt),
+        mailbox=mailbox, unmatched=back.get("", {}), not_forwarded=lost, relay=relay, doubt=doubt,
     )  # fmt: skip
 
 

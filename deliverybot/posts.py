@@ -12,7 +12,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from deliverybot import campaign as campaigns
 from deliverybot import config, errors, ledger, model, outlets, render
@@ -109,10 +109,11 @@ async def publish_one(
     *,
     owner: str,
     now: dt.datetime,
+    leaving: Callable[[], None] = lambda: None,
 ) -> None:
     """Publish one approved post.
 
-    1. Claim it: commit `sending` with the key in use.
+    1. Claim it: commit `sending` with the key in use; `leaving` is called (see `agenda.Desk`).
     2. Hand it to the network.
     3. Write down what the network said.
 
@@ -130,6 +131,7 @@ async def publish_one(
     if claim is None:
         return
     try:
+        leaving()
         reply = await outlet.publish(_draft(row))
     except asyncio.CancelledError:
         reply = model.Reply(
@@ -137,6 +139,8 @@ async def publish_one(
         )
         _settle(book, row, claim, reply, owner, now)
         raise
+    except errors.NotMarked as error:
+        reply = model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
     _settle(book, row, claim, reply, owner, now)
 
 

@@ -17,6 +17,7 @@ import click
 from deliverybot import __version__, errors
 from deliverybot.cli import (
     approvals,
+    db,
     deliveries,
     out,
     returns,
@@ -61,7 +62,7 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
     context.obj = out.Call(config_file=config_file, no_input=no_input)
 
 
-for group in (setup, signatures, work, show, deliveries, approvals, returns, suppressions):
+for group in (setup, signatures, work, show, deliveries, approvals, returns, suppressions, db):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -122,6 +122,8 @@ def _campaign(one: campaigns.Campaign, settings: config.Settings) -> list[errors
 
 def _installation(call: out.Call, settings: config.Settings) -> list[errors.Fault]:
     """Try the ledger and the folder for what is made."""
+    from deliverybot import installation
+
     found = []
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -134,6 +136,9 @@ def _installation(call: out.Call, settings: config.Settings) -> list[errors.Faul
     try:
         with contextlib.closing(call.book(settings)) as book:
             found.append(errors.Fault(level="ok", what=f"the ledger {book.shown} answers"))
+            if doubt := installation.of(book, settings.state):
+                what = f"nothing is sent or posted: {doubt}"
+                found.append(errors.Fault(level="fault", what=what, hint=installation.CONFIRM))
     except errors.LedgerError as error:
         found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
     return found

@@ -67,6 +67,9 @@ def _show(state: overview.Status) -> None:
     if state.relay.paused:
         out.reason(state.relay.said())
     _mailbox(state)
+    if state.doubt:
+        out.reason(f"nothing is sent or posted: {state.doubt}")
+        out.reason("look what happened; `deliverybot db confirm` lets things go on")
     click.echo(f"{state.waiting} waiting for a person, {state.trouble} in trouble")
 
 

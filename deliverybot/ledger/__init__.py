@@ -92,6 +92,11 @@ class Ledger:
         """Take the installation's key, which lies beside the ledger and never in it."""
         self._db.secret = key
 
+    @property
+    def revision(self) -> str:
+        """The migration that the tables stand at."""
+        return migrate.revision(self._db) or ""
+
     @contextlib.contextmanager
     def only_daemon(self, now: dt.datetime) -> Iterator[None]:
         """Be the only daemon on this ledger while the block runs.
@@ -115,6 +120,12 @@ class Ledger:
                 tx.execute(sa.insert(table), {"key": key, "value": value})
                 kept = value
             return str(kept)
+
+    def recall(self, key: str) -> str | None:
+        """Return what `remember` keeps under a key; None where it was never called."""
+        table = tables.meta
+        with self._db.read() as tx:
+            return tx.scalar(sa.select(table.c.value).where(table.c.key == key))
 
     def close(self) -> None:
         """Close every connection."""

@@ -37,6 +37,37 @@ class Audit:
             yield from map(records.AuditRow.of, rows)
             last = rows[-1].seq
 
+    def head(self) -> tuple[int, str]:
+        """Return number and hash of the newest row; (0, "") for an empty log."""
+        query = sa.select(_A.c.seq, _A.c.hash).order_by(_A.c.seq.desc()).limit(1)
+        with self._db.read() as tx:
+            row = tx.execute(query).first()
+        return (row.seq, row.hash) if row else (0, "")
+
+    def hash_of(self, seq: int) -> str:
+        """Return the hash of one row; empty where it is not there."""
+        with self._db.read() as tx:
+            return str(tx.scalar(sa.select(_A.c.hash).where(_A.c.seq == seq)) or "")
+
+    def note(  # noqa: PLR0913 - the columns of one audit row
+        self,
+        *,
+        thing: str,
+        ref: str,
+        old: str,
+        new: str,
+        who: str,
+        why: str,
+        now: dt.datetime,
+        campaign: str = "",
+    ) -> None:
+        """Write down what has no row of its own to be written with."""
+        with self._db.change() as tx:
+            store.record(
+                tx, at=now, who=who, thing=thing, ref=ref, campaign=campaign,
+                old=old, new=new, why=why,
+            )  # fmt: skip
+
     def verify(self) -> tuple[int, int | None]:
         """Recompute every hash; return the rows read and the first that is wrong.
 

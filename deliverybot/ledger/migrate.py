@@ -38,6 +38,19 @@ def upgrade(database: store.Store) -> None:
         command.upgrade(alembic, HEAD)
 
 
+def revision(database: store.Store) -> str | None:
+    """Return the migration that a database stands at."""
+    with database.read() as tx:
+        return _revision(tx)
+
+
+def require(tx: sa.Connection, shown: str) -> None:
+    """Raise LedgerError for a database that has not this version's tables; changes nothing."""
+    if _revision(tx) != HEAD:
+        message = f"the ledger {shown} has not the tables of this version"
+        raise errors.LedgerError(message, hint="`deliverybot db migrate` brings it to them")
+
+
 def _revision(tx: sa.Connection) -> str | None:
     if not sa.inspect(tx).has_table("alembic_version"):
         return None
