@@ -182,8 +182,11 @@ class DeliveryRules(values.Section):
     undo: values.Delay = "10m"
     #: What becomes of milestones already passed when first read.
     first_reading: Literal["hold", "deliver", "skip"] = "hold"
-    #: attach: the list stands in the PDF; none: the letter names nobody.
-    signers: Literal["attach", "none"] = "attach"
+    #: attach: the list goes with the letter; link: it lies behind an address of the target's own;
+    #: none: the letter names nobody.
+    signers: Literal["attach", "link", "none"] = "attach"
+    #: Days that such an address works, from the day on which the letter left.
+    link_days: Annotated[int, pydantic.Field(ge=1, le=3650)] = 90
     #: each: one letter a target; all: one letter that names all of them.
     addressees: Literal["each", "all"] = "each"
     #: A reading that multiplies the count by more waits for a second one and a person.
@@ -286,7 +289,6 @@ _KINDS = "parquet sql http-json http-html epetitions actionnetwork actionkit dec
 _EXPORT = 'export the signatures to a file and use kind = "csv" or kind = "jsonl"'
 _LATER: Mapping[places.Path, str] = {
     **{("source", "kind", kind): _EXPORT for kind in _KINDS.split()},
-    ("delivery", "signers", "link"): 'use signers = "attach" or signers = "none"',
     ("posts", "*", "card"): "leave the line out: posts go out as text",
     ("posts", "*", "approval", "first"): 'use approval = "each" or approval = "none"',
 }
@@ -370,6 +372,9 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
             hint = f"did you mean '{close}'?" if close else f"add [outlets.{post.outlet}] there"
             what = f"config.toml has no outlet {post.outlet!r}"
             found.append(origin.fault(("posts", n, "outlet"), what, hint))
+    if campaign.delivery.signers == "link":
+        served = settings.web is not None
+        found += plans.unlinked(origin, public=bool(settings.public_url), served=served)
     folder = settings.letters / campaign.letter
     if not folder.is_dir():
         close = places.nearest(campaign.letter, [one.name for one in settings.letters.glob("*/")])

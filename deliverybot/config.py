@@ -19,7 +19,7 @@ import pydantic
 import pydantic_settings
 import typing_extensions
 
-from deliverybot import errors, faults, mailboxes, places, secret_places, signing, values
+from deliverybot import errors, faults, listening, mailboxes, places, secret_places, signing, values
 
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
@@ -253,6 +253,8 @@ class Settings(pydantic_settings.BaseSettings):
     inbox: mailboxes.Mailbox | None = None
     #: How letters are rendered.
     pdf: Pdf = Pdf()
+    #: Where lists of signers are handed out.
+    web: listening.Web | None = None
 
     # Set by the loader: the folder of config.toml, which relative paths are relative to.
     root: pathlib.Path = pydantic.Field(default=pathlib.Path(), exclude=True)
@@ -329,7 +331,6 @@ class Settings(pydantic_settings.BaseSettings):
 
 _LATER: Mapping[places.Path, str] = {
     ("engine", "procrastinate"): 'use engine = "embedded"',
-    ("web",): "leave the section out; deliverybot status shows what goes on",
     ("outlets", "*", "kind", "mastodon"): 'use kind = "folder" and post the text by hand',
     ("outlets", "*", "kind", "bluesky"): 'use kind = "folder" and post the text by hand',
 }
@@ -396,5 +397,5 @@ def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
     return values.schema(
         Settings, Sender, Timeouts, signing.Dkim, Mail, mailboxes.Imap, mailboxes.Maildir,
-        FolderOutlet, XOutlet, Pdf,
+        FolderOutlet, XOutlet, Pdf, listening.Web,
     )  # fmt: skip

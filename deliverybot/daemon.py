@@ -14,7 +14,7 @@ import logging
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from apscheduler.schedulers import asyncio as aps
 from apscheduler.triggers import cron, interval
@@ -58,6 +58,10 @@ RECOVER = 60
 GRACE = 4
 #: In these states nothing has left for certain, so what has changed may be made anew.
 _MAKEABLE = ("due", "held", "approved", "retrying")
+
+
+#: What runs in the daemon's loop while it runs.
+Beside = contextlib.AbstractAsyncContextManager[object]
 
 
 class Works:
@@ -180,6 +184,7 @@ class Works:
         )
         await letters.freeze_one(row, case, desk)
         letters.forget(self.book, row.pdf, self.settings)
+        letters.forget_list(self.book, row, self.settings)
         if self.book.deliveries.get(row.id).problem:
             self._failed.add((row.id, inputs))
 
@@ -287,8 +292,12 @@ async def _once(works: Works) -> None:
             raise trouble
 
 
-async def run(works: Works) -> None:
-    """Run until SIGTERM or SIGINT; then end what is in hand, within seconds."""
+async def run(works: Works, beside: Sequence[Beside] = ()) -> None:
+    """Run until SIGTERM or SIGINT; then end what is in hand, within seconds.
+
+    What runs `beside`, such as a web server, is ended last but in the same
+    seconds.
+    """
     with works.book.only_daemon(works.clock()):
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -297,7 +306,10 @@ async def run(works: Works) -> None:
         await works.start()
         # Whoever starts it by hand may have mended the relay; `--once` may be started by a clock.
         relay_health.probe_now(works.book, works.settings.mail, works.clock())
-        async with _scheduler(works):
+        async with contextlib.AsyncExitStack() as stack:
+            for one in beside:
+                await stack.enter_async_context(one)
+            await stack.enter_async_context(_scheduler(works))
             log.info("running; campaigns: %s", ", ".join(works.campaigns) or "none")
             await stop.wait()
             log.info("stopping")

@@ -92,6 +92,9 @@ async def _hand_over(
     def handing_over() -> None:
         nonlocal over
         lease = dt.timedelta(seconds=desk.settings.mail.timeouts.done + LEASE_MARGIN)
+        if row.linked:
+            days = desk.campaigns[row.campaign].delivery.link_days
+            book.links.leaves(row.id, desk.clock() + dt.timedelta(days=days))
         book.deliveries.hand_over(
             claim, lease=lease, who=desk.owner, sha256=made.sha256, now=desk.clock(),
             by=desk.settings.mail.transport,

@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 import functools
 import hashlib
+import json
 import logging
 import pathlib
 import shutil
@@ -22,6 +23,7 @@ from deliverybot import (
     disk,
     errors,
     ledger,
+    links,
     mail,
     material,
     model,
@@ -56,6 +58,8 @@ class Present:
         self._known = known
         self._milestones = {milestone.id: milestone for milestone in book.milestones.all()}
         self._standing = functools.cache(book.signatures.standing)
+        self._listed = functools.cache(book.signatures.listed)
+        self._key = functools.cache(lambda: links.key(settings.state, book))
         self._files = functools.cache(lambda name: render.fingerprint(settings.letters / name))
         self._targets: dict[str, dict[str, campaigns.Target]] = {}
         self._inputs: dict[tuple[int, str], str] = {}
@@ -82,13 +86,26 @@ class Present:
         target = self._targets[slug].get(target_id)
         if target is None:
             return None
+        milestone = self._milestones[milestone_id]
         return material.Case(
             campaign=campaign,
-            milestone=self._milestones[milestone_id],
+            milestone=milestone,
             target=target,
             revision=material.revision(campaign, self._standing(slug)),
             files=self._files(campaign.letter),
+            signers_url=self._address(campaign, milestone, target_id),
         )
+
+    def _address(
+        self, campaign: campaigns.Campaign, milestone: records.Milestone, target: str
+    ) -> str:
+        """Return where a target finds the list; empty where the letter needs no such place."""
+        if campaign.delivery.signers != "link":
+            return ""
+        if not self._listed(campaign.slug, milestone.upto):
+            return ""
+        token = links.token(self._key(), campaign.slug, milestone.key, milestone.version, target)
+        return links.address(self._settings.public_url, token)
 
     def inputs(self, case: material.Case) -> str:
         """Hash all that a letter's PDF is made from, as hex; a joint letter is hashed once."""
@@ -153,7 +170,7 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     # Held without a problem, somebody holds it: no rule takes that back.
     by_hand = row.state == model.Delivery.HELD and not row.problem
     approve = approved_by_rule(book, case) and not by_hand
-    _freeze(book, row, values, approve=approve, why=why, now=now)
+    _freeze(book, row, values, approve=approve, why=why, now=now, url=case.signers_url)
     pages = "1 page" if values["pages"] == 1 else f"{values['pages']} pages"
     log.info("delivery %d to %s is rendered: %s", row.id, row.target, pages)
 
@@ -191,10 +208,16 @@ def _freeze(
     approve: bool,
     why: str,
     now: dt.datetime,
+    url: str = "",
 ) -> None:
     """Write it down, unless somebody has moved the row while it was rendered."""
     try:
-        book.deliveries.freeze(row, values, approve=approve, why=why, now=now)
+        file = json.loads(str(values.get("linked") or "{}"))
+        link = ledger.Made(
+            token_sha256=links.mark(url), path=file.get("path", ""), sha256=file.get("sha256", "")
+        )
+        also = book.links.making(row.id, link, now)
+        book.deliveries.freeze(row, values, approve=approve, why=why, now=now, also=also)
     except errors.WrongState as error:
         log.info("%s; the next run looks at it again", error)
 
@@ -234,7 +257,11 @@ async def _render(case: material.Case, desk: paper.Desk) -> dict[str, object]:
             "problem": _too_large(done, desk),
         }
     mails = parcels.words(folder, known, str(columns["files"]))
-    return columns | {"pdf": str(path), **parcels.columns(mails)}
+    linked = ""
+    if case.signers_url:
+        render.require(parcels.unsaid(case, page, mails))
+        linked = await parcels.listed(case, known, desk)
+    return columns | {"pdf": str(path), "linked": linked, **parcels.columns(mails)}
 
 
 def _too_large(done: paper.Printed, desk: paper.Desk) -> str:
@@ -256,6 +283,14 @@ def forget(book: ledger.Ledger, pdf: str, settings: config.Settings) -> None:
         for file in (path, *paper.parts_of(path)):
             file.unlink(missing_ok=True)
             encoded.forget(file)
+
+
+def forget_list(book: ledger.Ledger, row: records.Delivery, settings: config.Settings) -> None:
+    """Remove the list of a letter that was made anew, where no other letter leads to it."""
+    if row.linked and all(
+        row.linked != other.linked for other in book.deliveries.select(campaign=row.campaign)
+    ):
+        (settings.state / json.loads(row.linked)["path"]).unlink(missing_ok=True)
 
 
 def tidy(book: ledger.Ledger, settings: config.Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import functools
 import hashlib
 import zoneinfo
@@ -24,6 +25,8 @@ class Case:
     revision: str
     #: Hash of the letter's folder and the theme, as hex.
     files: str
+    #: Where the target finds the list; empty where the letter has it or names nobody.
+    signers_url: str = ""
 
 
 def revision(campaign: campaigns.Campaign, standing: records.Standing) -> str:
@@ -46,7 +49,7 @@ def inputs(case: Case, settings: config.Settings) -> str:
     parts = (
         case.files,
         campaign.model_dump_json(include=shown),
-        campaign.delivery.model_dump_json(include={"signers", "addressees"}),
+        campaign.delivery.model_dump_json(include={"signers", "addressees", "link_days"}),
         repr([_named(target) for target in _addressees(case)]),
         settings.sender.model_dump_json(),
         settings.pdf.model_dump_json(include={"paper", "names_in_letter", "volume"}),
@@ -70,6 +73,9 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
     bound = campaign.signers.csv or milestone.upto > settings.pdf.names_in_letter
     together = campaign.delivery.addressees == "all"
     zone = zoneinfo.ZoneInfo(campaign.timezone if together else case.target.timezone)
+    date = milestone.crossed_at.astimezone(zone).date()
+    # Whenever it leaves, the address works to the end of this day at least.
+    until = date + dt.timedelta(days=campaign.delivery.link_days - 1)
     return render.Facts(
         title=campaign.title,
         ask=campaign.ask,
@@ -90,7 +96,9 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         fields=campaign.signers.fields,
         comments=tuple(_comments(book, case)),
         paper=settings.pdf.paper,
-        date=milestone.crossed_at.astimezone(zone).date(),
+        date=date,
+        signers_url=case.signers_url,
+        signers_until=until if case.signers_url else None,
         public_url=settings.public_url,
         days=functools.cache(lambda: book.tallies.days(campaign.slug, milestone.upto)),
         places=functools.cache(
@@ -110,7 +118,7 @@ def listing(book: ledger.Ledger, case: Case) -> paper.Listing:
 
 def preflight(book: ledger.Ledger, case: Case) -> list[errors.Fault]:
     """Name each character of the list that no font here can draw."""
-    if case.campaign.delivery.signers != "attach":
+    if case.campaign.delivery.signers == "none":
         return []
     return volumes.preflight(
         book, case.campaign.slug, language=case.campaign.language,

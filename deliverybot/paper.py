@@ -98,7 +98,7 @@ async def letter(
         await _press(page, folder, front, desk)
         job = _job(page, facts, listing, desk, work)
         files = await volumes.ready(desk.book, job, work, seal=desk.seal)
-        binder = _Binder(job, ",".join(("number", *facts.fields)) + "\r\n" if listing.csv else "")
+        binder = _binder(job, facts, listing)
         whole = await binder.bind(front, files, out)
         for old in parts_of(out):
             old.unlink()
@@ -107,6 +107,30 @@ async def letter(
             shares = bindery.parts(files, whole, front.stat().st_size, desk.room)
             parts = await _parts(facts, front, shares, out, folder=folder, desk=desk, binder=binder)
         return Printed(pages=whole.pages, sha256=whole.sha256, size=whole.size, parts=parts)
+
+
+async def signers(
+    page: render.Page,
+    facts: render.Facts,
+    listing: Listing,
+    *,
+    folder: pathlib.Path,
+    out: pathlib.Path,
+    desk: Desk,
+) -> Piece:
+    """Make the PDF `out` of the whole list behind a first page, whole or not at all.
+
+    Raises LetterError with what must be mended.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".page-", dir=out.parent) as name:
+        work = pathlib.Path(name)
+        front = work / "front.pdf"
+        await _press(page, folder, front, desk)
+        job = _job(page, facts, listing, desk, work)
+        files = await volumes.ready(desk.book, job, work, seal=desk.seal)
+        bound = await _binder(job, facts, listing).bind(front, files, out)
+        return _piece(bound, _told(files, 1, 1))
 
 
 def parts_of(path: pathlib.Path) -> list[pathlib.Path]:
@@ -130,6 +154,10 @@ class _Binder:
                 fonts=self.job.fonts, limits=self.job.limits, csv_head=self.csv_head,
             )
         )  # fmt: skip
+
+
+def _binder(job: volumes.Job, facts: render.Facts, listing: Listing) -> _Binder:
+    return _Binder(job, ",".join(("number", *facts.fields)) + "\r\n" if listing.csv else "")
 
 
 async def _parts(

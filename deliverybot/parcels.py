@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import html
 import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from deliverybot import paper, render
+from deliverybot import config, errors, material, paper, render, volumes
+from deliverybot.mail import encoded
 
 #: Subject, text and HTML of one mail.
 Words = tuple[str, str, str]
@@ -33,6 +37,59 @@ def entry(piece: paper.Piece, state: pathlib.Path) -> dict[str, Any]:
         "volumes": piece.told.volumes,
         "signers": piece.told.signers,
     }
+
+
+async def listed(case: material.Case, facts: render.Facts, desk: paper.Desk) -> str:
+    """Make the list that a letter's link leads to, as the column `linked` has it.
+
+    It names no target, so all letters of a milestone share one file.
+    """
+    settings, milestone = desk.settings, case.milestone
+    folder = settings.letters / case.campaign.letter
+    count = volumes.count(milestone.upto, settings.pdf.volume)
+    whole = render.Part(part=1, parts=1, volumes=(1, count), signers=(1, milestone.upto))
+    known = dataclasses.replace(facts, volumes=count, signers=None)
+    page = render.listing(folder, known, whole)
+    render.require(page.faults)
+    path = _list_path(case, page, settings)
+    for row in desk.book.deliveries.select(campaign=case.campaign.slug):
+        if row.linked and json.loads(row.linked)["path"] == str(path):
+            try:
+                encoded.sha256(settings.state / path, json.loads(row.linked)["sha256"])
+            except errors.OutgoingError:
+                break
+            return row.linked
+    render.require(material.preflight(desk.book, case))
+    piece = await paper.signers(
+        page, known, material.listing(desk.book, case), folder=folder,
+        out=settings.state / path, desk=desk,
+    )  # fmt: skip
+    return json.dumps(entry(piece, settings.state))
+
+
+def _list_path(case: material.Case, page: render.Page, settings: config.Settings) -> pathlib.Path:
+    """Name a list below state_dir, by what it is made from."""
+    said = (
+        page.before,
+        settings.pdf.model_dump_json(include={"paper", "volume"}),
+        case.campaign.signers.model_dump_json(),
+        f"{case.milestone.id} {case.milestone.version} {case.milestone.upto} {case.revision}",
+        case.files,
+    )
+    stamp = hashlib.sha256("\0".join(said).encode()).hexdigest()[:12]
+    key = case.milestone.key.removeprefix("on:").replace(":", "")
+    name = f"{key}-v{case.milestone.version}-list-{stamp}.pdf"
+    return pathlib.Path("letters") / case.campaign.slug / name
+
+
+def unsaid(case: material.Case, page: render.Page, words_: Sequence[Words]) -> list[errors.Fault]:
+    """Say that neither the letter nor its mail tells where the list is; nothing where one does."""
+    url = case.signers_url
+    if html.escape(url) in page.before + page.after or url in words_[0][1]:
+        return []
+    what = "neither the letter nor its mail says where the list of signers is"
+    hint = "print {{ signers_url }} in mail.txt, or leave the signers to the built-in letter.html"
+    return [errors.Fault(level="fault", what=what, hint=hint)]
 
 
 def columns(words_: Sequence[Words]) -> dict[str, str]:

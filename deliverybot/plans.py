@@ -55,3 +55,17 @@ def wording(
     if not text.strip():
         return "", [origin.fault(where, f"'wording': {name!r} is empty", hint)]
     return text, []
+
+
+def unlinked(origin: faults.Origin, *, public: bool, served: bool) -> list[errors.Fault]:
+    """Name what config.toml lacks for letters that lead to their list by a link."""
+    found = []
+    if not public:
+        hint = 'such as public_url = "https://campaigns.example.org" in config.toml'
+        what = 'signers = "link" needs public_url, the address that targets reach this machine at'
+        found.append(origin.fault(("delivery", "signers"), what, hint))
+    if not served:
+        hint = '[web] in config.toml, with listen = "127.0.0.1:8080" behind a proxy'
+        what = 'signers = "link" needs the section [web] in config.toml: nobody would answer'
+        found.append(origin.fault(("delivery", "signers"), what, hint))
+    return found

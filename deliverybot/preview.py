@@ -11,7 +11,18 @@ import tempfile
 from collections.abc import Iterator
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, material, model, paper, parcels, render, signatures
+from deliverybot import (
+    config,
+    errors,
+    ledger,
+    links,
+    material,
+    model,
+    paper,
+    parcels,
+    render,
+    signatures,
+)
 from deliverybot.ledger import records
 
 
@@ -80,6 +91,9 @@ def case(
         target=target,
         revision=material.revision(campaign, standing),
         files=render.fingerprint(settings.letters / campaign.letter),
+        signers_url=links.address(settings.public_url, "preview")
+        if campaign.delivery.signers == "link" and book.signatures.listed(campaign.slug, upto)
+        else "",
     )
 
 

@@ -20,6 +20,7 @@ import pydantic
 from deliverybot import faults, hours, places, screen
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PORT_MAX = 65535
 #: Ten years; beyond, adding to a date fails some day.
 _LONGEST = 3650 * 86400
 _SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -265,6 +266,20 @@ def is_invented(mail_address: str) -> bool:
     return f".{domain}".endswith((*_INVENTED, *(f".{name}" for name in _INVENTED_DOMAINS)))
 
 
+def listen(text: str) -> str:
+    """Return the text if it is an address of this machine with a port."""
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        good = port.isascii() and port.isdigit() and 0 <= int(port) <= _PORT_MAX
+    except ValueError:
+        good = False
+    if not good or (":" in host) != host.startswith("["):
+        hint = '"127.0.0.1:8080" for a proxy on this machine, "0.0.0.0:8080" for everybody'
+        raise faults.wrong(f"{text!r} is no address with a port", hint)
+    return text
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine by its own name or number."""
     if host.lower().rstrip(".") == "localhost":
@@ -363,5 +378,6 @@ OfficeHours = Annotated[str, _checked(office_hours)]
 Holidays = Annotated[str, _checked(holidays)]
 Encoding = Annotated[str, _checked(encoding)]
 Delimiter = Annotated[str, _checked(delimiter)]
+Listen = Annotated[str, _checked(listen)]
 FileName = Annotated[str, _checked(file_name)]
 Language = Annotated[str, _checked(language)]

@@ -204,7 +204,8 @@ CHANGES = [
     # what the contract has and this version has not
     ('kind  = "csv"', 'kind = "parquet"', 9, 'kind = "parquet" is not in this version', '"csv"'),
     ('kind  = "csv"', 'kind = "http-json"', 9, "is not in this version", 'kind = "jsonl"'),
-    ("max_jump = 4", 'signers = "link"', 35, 'signers = "link" is not in this version', '"attach"'),
+    ("max_jump = 4", 'signers = "links"', 35, "'signers' must be attach, link or none", "'link'?"),
+    ("max_jump = 4", "link_days = 0", 35, "'link_days'", ""),
     ('outlet = "notes"', 'outlet = "notes"\ncard = true', 39, "'card' is not in this version",
      "leave the line out"),
     # comments

@@ -109,7 +109,7 @@ kind = "y"
     ("text", "what", "hint"),
     [
         ('engine = "procrastinate"\n', 'engine = "procrastinate" is not in', '"embedded"'),
-        ("[web]\nlisten = 'x'\n", "'web' is not in this version", "leave the section out"),
+        ("[web]\nlisten = 'x'\n", "'x' is no address with a port", '"127.0.0.1:8080"'),
         ('[outlets.m]\nkind = "mastodon"\n', 'kind = "mastodon" is not in', '"folder"'),
         ('[outlets.m]\nkind = "bluesky"\n', 'kind = "bluesky" is not in', '"folder"'),
         ('root = "/"\n', "unknown key 'root'", "known keys here"),

@@ -43,7 +43,16 @@ DOORS = {
     "PIL": {"pdf.embed"},
     # What a person wrote is checked where it is read: these are the modules of that.
     "pydantic": {
-        *("campaign", "config", "faults", "mailboxes", "secret_places", "signing", "values"),
+        *(
+            "campaign",
+            "config",
+            "faults",
+            "listening",
+            "mailboxes",
+            "secret_places",
+            "signing",
+            "values",
+        ),
     },
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
@@ -51,11 +60,13 @@ DOORS = {
     "requests": {"outlets.x"},
     "rich": {"cli"},
     "sqlalchemy": {"ledger"},
+    "starlette": {"web"},
     "tweepy": {"outlets.x"},
     "twitter_text": {"outlets.x"},
     "typing_extensions": {"config"},
     # Shapes the lines, and cuts the fonts down to what the lines use.
     "uharfbuzz": {"pdf.embed", "pdf.shaping"},
+    "uvicorn": {"web"},
     "weasyprint": {"pdf"},
 }
 

@@ -74,6 +74,7 @@ _CONFIG_SECTIONS = (
     ('[outlets.NAME] with kind = "folder"', "FolderOutlet"),
     ('[outlets.NAME] with kind = "x"', "XOutlet"),
     ("[pdf]", "Pdf"),
+    ("[web]", "Web"),
 )
 _CAMPAIGN_SECTIONS = (
     ("", "Campaign"),
@@ -179,6 +180,8 @@ def _choice(known: Mapping[str, Any]) -> str:
 def _default(known: Mapping[str, Any], *, needed: bool) -> str:
     if {"$ref", "oneOf", "additionalProperties"} & known.keys():
         return "its own section"
+    if any("$ref" in one for one in known.get("anyOf", [])):
+        return "none; its own section"
     items = known.get("items", {})
     if "$ref" in items:
         return "its own sections" + (", at least one" if needed else "")

@@ -19,6 +19,7 @@ from deliverybot.cli import (
     approvals,
     db,
     deliveries,
+    links,
     out,
     returns,
     setup,
@@ -62,7 +63,9 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
     context.obj = out.Call(config_file=config_file, no_input=no_input)
 
 
-for group in (setup, signatures, work, show, deliveries, approvals, returns, suppressions, db):
+for group in (
+    setup, signatures, work, show, deliveries, links, approvals, returns, suppressions, db,
+):  # fmt: skip
     for command in group.COMMANDS:
         cli.add_command(command)
 

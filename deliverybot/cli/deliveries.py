@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from deliverybot import errors, model
-from deliverybot.cli import out, returns
+from deliverybot.cli import links, out, returns
 
 if TYPE_CHECKING:
     from deliverybot import config, ledger
@@ -147,6 +147,8 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
     book = call.book(settings)
     row = book.deliveries.get(ident)
     known = _delivery(row, settings)
+    if found := book.links.select(deliveries=[row.id]):
+        known["link"] = links.told(found[-1], as_json=as_json)
     if part > known["parts"]:
         raise errors.UsageError(f"delivery {row.id} goes in {out.plural(known['parts'], 'mail')}")
     if eml:

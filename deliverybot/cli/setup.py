@@ -155,7 +155,7 @@ def _names(
         for one in known:
             lines = functools.partial(_lines, book, one)
             upto = book.signatures.standing(one.slug).last_number
-            if upto and one.delivery.signers == "attach":
+            if upto and one.delivery.signers != "none":
                 missing = volumes.preflight(
                     book, one.slug, language=one.language, lines=lines, upto=upto
                 )

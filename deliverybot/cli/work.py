@@ -17,19 +17,23 @@ from deliverybot.cli import out, progress
 
 if TYPE_CHECKING:
     from deliverybot import campaign as campaigns
-    from deliverybot import config
+    from deliverybot import config, daemon, ledger
 
 
 @click.command(short_help="Do the work: read, render, send, post.")
 @click.option("--once", is_flag=True, help="Do all that is due now, then stop.")
+@click.option("--no-web", is_flag=True, help="Hand out no lists of signers, whatever [web] says.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more about what is done.")
 @out.pass_call
-def run(call: out.Call, once: bool, verbose: bool) -> None:
+def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
     """Read signatures, render letters, send what is approved, post.
 
     SIGTERM or Ctrl-C ends what is in hand within seconds and stops.
     config.toml and the campaign files are read at the start: start again after
     changing them.  --once leaves with 1 when a source could not be read.
+
+    With a section [web] in config.toml the lists of signers that letters lead
+    to are handed out as long as it runs; --once hands out none.
     """
     from deliverybot import daemon
 
@@ -42,11 +46,22 @@ def run(call: out.Call, once: bool, verbose: bool) -> None:
     telling = progress.reporter() if once else contextlib.nullcontext(progress.Lines())
     with contextlib.closing(call.book(settings)) as book, telling as reporter:
         works = daemon.Works(book, settings, known, clock=out.now, reporter=reporter)
-        asyncio.run(daemon.once(works) if once else daemon.run(works))
+        beside = [] if once or no_web else _web(book, settings)
+        asyncio.run(daemon.once(works) if once else daemon.run(works, beside))
     if once:
         _tell(call, settings, known)
     if once and works.unread:
         sys.exit(errors.SourceError.exit_code)
+
+
+def _web(book: ledger.Ledger, settings: config.Settings) -> list[daemon.Beside]:
+    """Return the web server, where config.toml asks for one."""
+    if settings.web is None:
+        return []
+    from deliverybot import web
+    from deliverybot.web import server
+
+    return [server.serving(web.app(book, settings.state, out.now), settings.web)]
 
 
 def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.Campaign]) -> None:

@@ -9,6 +9,7 @@
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
+    ledger.links        select, find, leaves, withdraw, extend, visited
     ledger.suppressions add, of, all, lift
     ledger.pacing       crowd
     ledger.relay        read, swap
@@ -30,6 +31,7 @@ import sqlalchemy as sa
 from deliverybot import model
 from deliverybot.ledger import audit as audits
 from deliverybot.ledger import comments as comment_verbs
+from deliverybot.ledger import links as link_verbs
 from deliverybot.ledger import (
     lock,
     migrate,
@@ -46,6 +48,8 @@ from deliverybot.ledger import (
 )
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
+
+Made = link_verbs.Made
 
 
 class Ledger:
@@ -76,6 +80,7 @@ class Ledger:
         self.relay = relay.Relay(database)
         self.pacing = pacing.Pacing(database)
         self.returns = returns.Returns(database, self.deliveries, self.suppressions)
+        self.links = link_verbs.Links(database)
         self.audit = audits.Audit(database)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,16 +55,25 @@ class Queue(rows.Rows[rows.Row]):
     # -- freezing and a person's word
 
     def freeze(
-        self, row: rows.Row, values: Mapping[str, Any], *, approve: bool, why: str, now: dt.datetime
+        self,
+        row: rows.Row,
+        values: Mapping[str, Any],
+        *,
+        approve: bool,
+        why: str,
+        now: dt.datetime,
+        also: Callable[[sa.Connection], None] = lambda _: None,
     ) -> None:
         """Write down the frozen bytes (or the problem); the row is held.
 
         With `approve` and no problem it is approved at once, by deliverybot
-        itself, because the campaign says that nobody needs to be asked.
+        itself, because the campaign says that nobody needs to be asked.  `also`
+        writes what belongs to it in the same transaction.
         """
         cleared = {**UNAPPROVED, "next_try": None, "first_try": None}
         with self._db.change() as tx:
             self._move(tx, row, "held", {**cleared, **values}, who="deliverybot", why=why, now=now)
+            also(tx)
             if approve and not values.get("problem"):
                 agreed = {
                     "approved_digest": values["digest"],

@@ -213,6 +213,48 @@ class Mailbox(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Link(_Record):
+    """An address under which a target finds the list of signers."""
+
+    id: int
+    delivery_id: int
+    campaign: str
+    target: str
+    token_sha256: str
+    #: The PDF below state_dir, and its SHA-256 in hex.
+    path: str
+    sha256: str
+    made_at: dt.datetime
+    #: None until the letter has left.
+    expires_at: dt.datetime | None
+    withdrawn_at: dt.datetime | None
+    withdrawn_by: str
+    #: Requests so far.
+    visits: int
+
+    def state(self, now: dt.datetime) -> str:
+        """Return where it stands: new, open, expired or withdrawn."""
+        if self.withdrawn_at is not None:
+            return "withdrawn"
+        if self.expires_at is None:
+            return "new"
+        return "open" if now < self.expires_at else "expired"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Visit(_Record):
+    """One request for a list: never who asked, as far as an address tells."""
+
+    at: dt.datetime
+    #: HTTP status, first byte and number of bytes sent.
+    status: int
+    first: int
+    bytes: int
+    #: What the browser calls itself, cut short.
+    agent: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt(_Record):
     """One try to hand something over, and what was said."""
 

@@ -16,6 +16,7 @@ Part = facts.Part
 
 letter = page.letter
 cover = page.cover
+listing = page.listing
 mail = message.mail
 part = message.part
 subject = words.of_several

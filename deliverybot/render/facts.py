@@ -50,6 +50,9 @@ class Facts:
     #: The letter's date, in the target's time zone.
     date: dt.date
     public_url: str = ""
+    #: Where the target finds the list, and the last day of that; empty where the letter has it.
+    signers_url: str = ""
+    signers_until: dt.date | None = None
     #: Signatures by day, and by country or region; counted when a figure asks for them.
     days: Callable[[], Sequence[model.Day]] = tuple
     places: Callable[[str], Sequence[model.Place]] = lambda _: ()
@@ -99,6 +102,8 @@ def values(facts: Facts) -> dict[str, object]:
         "as_of": as_of(facts),
         "date": facts.date,
         "public_url": facts.public_url,
+        "signers_url": facts.signers_url,
+        "signers_until": facts.signers_until,
     }
     missing = templates.VARIABLES ^ found.keys()
     if missing:

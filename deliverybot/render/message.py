@@ -80,7 +80,8 @@ def _mail(
 
 
 def post(folder: pathlib.Path | None, template: str, facts: said.Facts) -> Text:
-    """Render the text of a post."""
+    """Render the text of a post; no target's own address gets into it."""
+    facts = dataclasses.replace(facts, signers_url="", signers_until=None)
     files = shelf.Shelf(folder=folder)
     faults = [*check(files, template), *said.faults(facts)]
     if any(fault.level == "fault" for fault in faults):

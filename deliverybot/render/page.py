@@ -18,6 +18,8 @@ from deliverybot.render import markdown as md
 LETTER_URL = "https://letter.invalid/"
 THEME_URL = "https://theme.invalid/"
 
+#: What the first page of a list may print.
+_LISTING = templates.VARIABLES | templates.PART | {"names"}
 _HEAD = re.compile(r"<head(\s[^>]*)?>", re.IGNORECASE)
 
 
@@ -113,6 +115,27 @@ def cover(folder: pathlib.Path | None, facts: said.Facts, part: said.Part) -> Pa
     return Page(faults=faults, before=_with_head(kept.markup(text), files, facts))
 
 
+def listing(folder: pathlib.Path | None, facts: said.Facts, whole: said.Part) -> Page:
+    """Render the first page of a list that lies behind a link."""
+    files = shelf.Shelf(folder=folder)
+    checker = templates.Templates(files, facts.language)
+    faults = [*checker.faults("list.html", _LISTING), *said.faults(facts)]
+    if any(fault.level == "fault" for fault in faults):
+        return Page(faults=faults)
+    kept, names = vault.Vault(), said.Names(facts)
+    known = said.values(facts) | said.of_part(facts, whole) | {"names": names}
+    try:
+        text = kept.expand(checker.fill("list.html", known, kept))
+    except errors.LetterError as error:
+        return Page(faults=[*faults, *error.faults])
+    if not kept.keeps(names.piece):
+        hint = 'print {{ names("Name withheld") }}: its words stand where a name is withheld'
+        sources = [source for source in [files.readable("list.html")] if source]
+        faults.append(_unprinted("names", hint, sources))
+    before = _with_head(kept.markup(text), files, facts)
+    return Page(faults=faults, before=before, withheld=names.withheld)
+
+
 def check(files: shelf.Shelf) -> list[errors.Fault]:
     """Name what is wrong with the letter's own files."""
     body = _body(files)
@@ -122,10 +145,12 @@ def check(files: shelf.Shelf) -> list[errors.Fault]:
         return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
     checker = templates.Templates(files)
     faults = []
-    for name in (*_parts(files)[:-1], "part.html"):
+    for name in (*_parts(files)[:-1], "part.html", "list.html"):
         known = templates.VARIABLES | templates.FRAME | templates.FIGURES
         if name == "part.html":
             known = templates.VARIABLES | templates.PART
+        elif name == "list.html":
+            known = _LISTING
         elif name == "signed.txt":
             known = templates.VARIABLES | {"signed"}
         elif name == body == "letter.md":

@@ -60,7 +60,7 @@ VARIABLES = frozenset(
     {
         "title", "ask", "url", "goal", "language", "voice", "sender", "target", "targets",
         "milestone", "signatures", "listed", "withheld", "as_of", "date", "public_url", "named",
-        "direction", "volumes", "order", "comments",
+        "direction", "volumes", "order", "comments", "signers_url", "signers_until",
     }
 )  # fmt: skip
 #: What a letter may show besides; a mail or a post has no room for it.

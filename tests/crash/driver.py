@@ -90,9 +90,11 @@ def of(thing: str) -> Wanted:
     return lambda args, _: args[0]._thing == thing
 
 
-def moving(thing: str, new: str) -> Wanted:
+def moving(thing: str, new: str, old: str = "") -> Wanted:
     """Want the audit row of one change of state; its transaction is still open then."""
-    return lambda _, kwargs: (kwargs["thing"], kwargs["new"]) == (thing, new)
+    return lambda _, kwargs: (
+        (kwargs["thing"], kwargs["new"]) == (thing, new) and old in {"", kwargs["old"]}
+    )
 
 
 def half_a_body(bomb: Bomb) -> None:
@@ -130,6 +132,7 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "before the dot": at(relay.Link, "dot", "before"),
     "after 250": at(relay.Link, "dot", "after"),
     "while committing": at(store, "record", "after", moving("delivery", "sent")),
+    "while going on": at(store, "record", "after", moving("delivery", "approved", "handing_over")),
     "after the commit": at(queue.Queue, "settle", "after", of("delivery")),
     "before the file has its name": at(mail_folder, "_name_it", "before"),
     "after the file has its name": at(mail_folder, "_name_it", "after"),
