@@ -164,7 +164,8 @@ def test_ranges_put_together_again_are_the_file(site: Site) -> None:
         assert answer.getheader("content-range") == f"bytes {start}-{last}/300001"
         whole += body
     assert hashlib.sha256(whole).hexdigest() == site.sha256
-    assert [(v.status, v.first, v.bytes) for v in site.visits(5)] == [
+    # Each is written down when its answer is out, the next request may be quicker.
+    assert sorted((v.status, v.first, v.bytes) for v in site.visits(5)) == [
         *((206, start, 70_000) for start in range(0, 280_000, 70_000)),
         (206, 280_000, 20_001),
     ]
