@@ -325,6 +325,7 @@ async def test_a_full_mailbox_is_not_a_large_mail(single: bulk.Bulk) -> None:
 async def test_a_folder_proves_which_mail_is_there(one: bulk.Bulk, there: bool) -> None:
     await one.freeze()
     works = one.works
+    assert not works._gate.shut()
     assert await deliveries.send_one(one.book, mail.transport(one.settings), works._desk)
     row = one.row
     assert (row.state, row.part) == ("approved", 2)
