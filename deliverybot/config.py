@@ -19,16 +19,23 @@ import pydantic
 import pydantic_settings
 import typing_extensions
 
-from deliverybot import errors, faults, listening, mailboxes, places, secret_places, signing, values
+from deliverybot import (
+    errors,
+    faults,
+    listening,
+    mailboxes,
+    places,
+    printing,
+    secret_places,
+    signing,
+    values,
+)
 
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
-_Seconds = Annotated[int, pydantic.Field(gt=0, le=86_400)]
 _Secret = pydantic.SecretStr
 #: Letters before the @ that leave room for a token, of the 64 of RFC 5321.
 _BOUNCES_MAX = 25
-#: Bytes of address space in which a renderer does not even start.
-_SMALLEST_MEMORY = 256_000_000
 
 
 class Sender(values.Section):
@@ -160,37 +167,6 @@ class XOutlet(values.Section):
 Outlet = Annotated[FolderOutlet | XOutlet, pydantic.Field(discriminator="kind")]
 
 
-class Pdf(values.Section):
-    """How letters and lists are made, and what one process of that may take."""
-
-    #: Size of the page.
-    paper: Literal["A4", "Letter"] = "A4"
-    #: Seconds of processor time.
-    cpu: _Seconds = 900
-    #: Address space, such as "4 GB".
-    memory: values.Size = "4 GB"
-    #: Seconds on the wall clock.
-    time: _Seconds = 1800
-    #: Names that may stand in the letter itself; a longer list is bound behind it, in volumes.
-    names_in_letter: Annotated[int, pydantic.Field(ge=0, le=5_000)] = 2_000
-    #: Signers in a volume; another number makes all volumes anew.
-    volume: Annotated[int, pydantic.Field(ge=100, le=50_000)] = 10_000
-
-    @property
-    def memory_bytes(self) -> int:
-        """`memory` in bytes."""
-        return values.size(self.memory)
-
-    @pydantic.model_validator(mode="after")
-    def _enough(self) -> Self:
-        if self.memory_bytes < _SMALLEST_MEMORY:
-            raise faults.wrong(
-                f"no letter can be rendered in {self.memory!r} (memory)",
-                'the least is "256 MB"; long lists want "4 GB"',
-            )
-        return self
-
-
 @dataclasses.dataclass(kw_only=True)
 class _Reading:
     """What `load` read, strongest first, and what pydantic-settings made of it."""
@@ -252,7 +228,7 @@ class Settings(pydantic_settings.BaseSettings):
     #: The mailbox that is read for what comes back; without it nothing is read.
     inbox: mailboxes.Mailbox | None = None
     #: How letters are rendered.
-    pdf: Pdf = Pdf()
+    pdf: printing.Pdf = printing.Pdf()
     #: Where lists of signers are handed out.
     web: listening.Web | None = None
 
@@ -397,5 +373,5 @@ def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
     return values.schema(
         Settings, Sender, Timeouts, signing.Dkim, Mail, mailboxes.Imap, mailboxes.Maildir,
-        FolderOutlet, XOutlet, Pdf, listening.Web,
+        FolderOutlet, XOutlet, printing.Pdf, listening.Web,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import logging
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from apscheduler.schedulers import asyncio as aps
 from apscheduler.triggers import cron, interval
@@ -25,8 +25,8 @@ from deliverybot import (
     config,
     deliveries,
     dispatch,
-    errors,
     forwards,
+    hands,
     inbox,
     installation,
     ledger,
@@ -54,8 +54,6 @@ log = logging.getLogger(__name__)
 TICK = 2
 #: Seconds between two looks for work whose worker is gone.
 RECOVER = 60
-#: Seconds that work in hand may take to end by itself after SIGTERM.
-GRACE = 4
 #: In these states nothing has left for certain, so what has changed may be made anew.
 _MAKEABLE = ("due", "held", "approved", "retrying")
 
@@ -145,7 +143,7 @@ class Works:
         """Tell of a batch that was taken; end the reading here when we are to stop."""
         self._reporter.reading(slug, batch.position, batch.size)
         if self.stopping:
-            raise _Stopped
+            raise hands.Stopped
 
     def cross(self, campaign: campaigns.Campaign) -> verbs.Decision:
         """Compare the count of the last reading with the plan."""
@@ -254,10 +252,6 @@ class Works:
             )  # fmt: skip
 
 
-class _Stopped(Exception):
-    """A reading was ended between two batches; the next start goes on there."""
-
-
 def _say(decision: verbs.Decision) -> str:
     if decision.jump is not None:
         return f"{decision.why}; waits for a second reading and `milestones accept`"
@@ -317,62 +311,17 @@ async def run(works: Works, beside: Sequence[Beside] = ()) -> None:
         await works.rest()
 
 
-class _Hands:
-    """The jobs in hand, so that a stop can wait for them and then end them."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-        #: The last trouble of each job, so that a lasting one is said once.
-        self._said: dict[str, str] = {}
-
-    async def guard(self, what: str, job: Callable[[], Awaitable[None]]) -> None:
-        """Run one job as a task of its own; an error is logged, never fatal."""
-        task = asyncio.ensure_future(job())
-        self._tasks.add(task)
-        trouble = ""
-        try:
-            await task
-        except (asyncio.CancelledError, _Stopped):
-            log.warning("%s was stopped", what)
-        except Exception as error:  # noqa: BLE001 - the clock goes on, whatever a job meets
-            trouble = repr(error)
-            if trouble != self._said.get(what):
-                _complain(what, error)
-        finally:
-            self._tasks.discard(task)
-        self._said[what] = trouble
-
-    async def drain(self) -> None:
-        """Give what is in hand a few seconds, then cancel it."""
-        tasks = set(self._tasks)
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=GRACE)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
-
-def _complain(what: str, error: Exception) -> None:
-    """Say in the log what ended a job: in plain words, or where in the code."""
-    if isinstance(error, errors.DeliverybotError):
-        hint = f" (hint: {error.hint})" if error.hint else ""
-        log.error("%s: %s%s", what, error, hint)
-    else:
-        log.error("%s failed", what, exc_info=error)
-
-
 @contextlib.asynccontextmanager
 async def _scheduler(works: Works) -> AsyncIterator[None]:
     scheduler = aps.AsyncIOScheduler(
         timezone=dt.UTC,
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    hands = _Hands()
+    jobs = hands.Hands()
     now = works.clock()
     for slug, campaign in works.campaigns.items():
         scheduler.add_job(
-            hands.guard,
+            jobs.guard,
             _trigger(campaign.source),
             args=(f"reading {slug}", lambda slug=slug: works.poll(slug)),
             next_run_time=now,
@@ -385,20 +334,20 @@ async def _scheduler(works: Works) -> AsyncIterator[None]:
         ("recovering", works.recover, RECOVER),
     ):
         every = interval.IntervalTrigger(seconds=seconds, timezone=dt.UTC)
-        scheduler.add_job(hands.guard, every, args=(what, job), next_run_time=now)
+        scheduler.add_job(jobs.guard, every, args=(what, job), next_run_time=now)
     if works.settings.inbox is not None:
         every = interval.IntervalTrigger(
             seconds=works.settings.inbox.every_seconds, timezone=dt.UTC
         )
         what = "reading the mailbox"
-        scheduler.add_job(hands.guard, every, args=(what, works.collect), next_run_time=now)
+        scheduler.add_job(jobs.guard, every, args=(what, works.collect), next_run_time=now)
     scheduler.start()
     try:
         yield
     finally:
         # In this order: the scheduler's own shutdown cancels what is in hand at once.
         scheduler.pause()
-        await hands.drain()
+        await jobs.drain()
         scheduler.shutdown(wait=False)
 
 

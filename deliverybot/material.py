@@ -71,11 +71,7 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
     )
     attach = campaign.delivery.signers == "attach"
     bound = campaign.signers.csv or milestone.upto > settings.pdf.names_in_letter
-    together = campaign.delivery.addressees == "all"
-    zone = zoneinfo.ZoneInfo(campaign.timezone if together else case.target.timezone)
-    date = milestone.crossed_at.astimezone(zone).date()
-    # Whenever it leaves, the address works to the end of this day at least.
-    until = date + dt.timedelta(days=campaign.delivery.link_days - 1)
+    date, until = _dates(case)
     return render.Facts(
         title=campaign.title,
         ask=campaign.ask,
@@ -105,6 +101,18 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
             lambda by: book.tallies.places(campaign.slug, milestone.upto, by=by)
         ),
     )
+
+
+def _dates(case: Case) -> tuple[dt.date, dt.date]:
+    """Return the letter's date, and the last day of its link.
+
+    Whenever the letter leaves, the link works to the end of that day at least.
+    """
+    rules = case.campaign.delivery
+    together = rules.addressees == "all"
+    zone = zoneinfo.ZoneInfo(case.campaign.timezone if together else case.target.timezone)
+    date = case.milestone.crossed_at.astimezone(zone).date()
+    return date, date + dt.timedelta(days=rules.link_days - 1)
 
 
 def listing(book: ledger.Ledger, case: Case) -> paper.Listing:

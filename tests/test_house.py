@@ -49,6 +49,7 @@ DOORS = {
             "faults",
             "listening",
             "mailboxes",
+            "printing",
             "secret_places",
             "signing",
             "values",
