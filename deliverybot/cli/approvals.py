@@ -77,6 +77,8 @@ def _approve(
     at_once: bool,
 ) -> None:
     """Record the yes, and say what it came to."""
+    from deliverybot.mail import frozen
+
     rules = campaign.delivery
     undo = dt.timedelta(seconds=0 if at_once else rules.undo_seconds)
     now = out.now()
@@ -85,6 +87,8 @@ def _approve(
     click.echo(out.safe(f"{word}: delivery {row.id} to {row.to_name} <{row.email}>"))
     pages = out.plural(row.pages, "page")
     click.echo(f"  {settings.state / row.pdf}  ({pages})  digest {row.digest[:16]}")
+    for what, path, count in frozen.several(row):
+        click.echo(f"  {what}: {settings.state / path}  ({out.plural(count, 'page')})")
     if done:
         click.echo(out.safe(f"  {_goes(book.deliveries.get(row.id), campaign, now)}"))
     else:
@@ -139,6 +143,8 @@ def _campaign(settings: config.Settings, slug: str) -> campaigns.Campaign:
 
 def _show(row: records.Delivery, settings: config.Settings) -> None:
     """Show a person once more what the yes is to."""
+    from deliverybot.mail import frozen
+
     out.pairs(
         [
             (f"delivery {row.id}", f"milestone {row.milestone} of {row.campaign}"),
@@ -146,6 +152,7 @@ def _show(row: records.Delivery, settings: config.Settings) -> None:
             ("  to", f"{row.to_name} <{row.email}>"),
             ("  pages", row.pages),
             ("  PDF", settings.state / row.pdf),
+            *((f"  {what}", settings.state / path) for what, path, _ in frozen.several(row)),
             ("  digest", row.digest[:16]),
         ]
     )

@@ -147,6 +147,7 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
     book = call.book(settings)
     row = book.deliveries.get(ident)
     known = _delivery(row, settings)
+    known |= _several(row, settings, as_json=as_json)
     if found := book.links.select(deliveries=[row.id]):
         known["link"] = links.told(found[-1], as_json=as_json)
     if part > known["parts"]:
@@ -165,6 +166,16 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
 
         click.echo()
         out.paragraphs(frozen.letter(row, settings.state, out.now(), part=part).text)
+
+
+def _several(row: records.Delivery, settings: config.Settings, *, as_json: bool) -> dict[str, Any]:
+    """Name what goes in several mails or lies behind a link; nothing where one mail has all."""
+    from deliverybot.mail import frozen
+
+    found = [(what, str(settings.state / path), n) for what, path, n in frozen.several(row)]
+    if not as_json:
+        return {what: path for what, path, _ in found}
+    return {"carried": [{"what": what, "file": path, "pages": n} for what, path, n in found]}
 
 
 def _write_eml(

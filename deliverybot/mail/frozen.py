@@ -131,6 +131,23 @@ def attached(row: Row) -> list[str]:
     return [file["path"] for mail in _files(row) for file in mail] or [row.pdf]
 
 
+def several(row: Row) -> list[tuple[str, str, int]]:
+    """Return what goes besides, or instead of, the one PDF: what it is, its path, its pages.
+
+    Nothing where the letter goes in one mail that has all.
+    """
+    mails = _files(row) if row.words else []
+    found = [
+        (f"mail {number} of {len(mails)}", file["path"], file["pages"])
+        for number, mail in enumerate(mails, 1)
+        for file in mail
+    ]
+    if row.linked:
+        file = json.loads(row.linked)
+        found.append(("behind the link", file["path"], file["pages"]))
+    return found
+
+
 def _files(row: Row) -> list[list[dict[str, Any]]]:
     found: list[list[dict[str, Any]]] = json.loads(row.files) if row.files else []
     return found
