@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime as dt
 import hashlib
 import json
+import os
 import pathlib
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -341,3 +345,60 @@ async def test_a_folder_proves_which_mail_is_there(one: bulk.Bulk, there: bool) 
     row = one.row
     assert (row.state, row.part) == (("approved", 3) if there else ("retrying", 2))
     assert row.handed_at is not None
+
+
+# --- what a person sees ---------------------------------------------------------------------------
+
+
+def command(one: bulk.Bulk, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "deliverybot", *words],
+        cwd=one.folder, env={**os.environ, **one.environ}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+async def test_each_mail_can_be_looked_at(one: bulk.Bulk) -> None:
+    file = one.folder / "third.eml"
+    done = command(one, "deliveries", "show", "1", "--part", "3", "--eml", str(file))
+    assert "This is mail 3 of 3." in done.stdout
+    third = bulk.read(file.read_bytes())
+    assert third["Subject"] == "1250 people ask you to stop (3 of 3)"
+    assert bulk.numbers(bulk.pdf(third)[1])[-1] == 1250
+    known = json.loads(command(one, "deliveries", "show", "1", "--json").stdout)
+    assert (known["part"], known["parts"]) == (1, 3)
+    assert [carried["what"] for carried in known["carried"]] == [
+        f"mail {n} of 3" for n in (1, 2, 3)
+    ]
+    done = command(one, "deliveries", "show", "1", "--part", "4")
+    assert (done.returncode, "goes in 3 mails" in done.stderr) == (2, True)
+    shown = command(one, "preview", "faces", "--as", "mail", "--part", "2").stdout
+    assert "Subject: 1250 people ask you to stop (2 of 3)" in shown
+    assert "This is mail 2 of 3." in shown
+
+
+async def test_what_is_left_of_several_mails_can_be_cancelled(one: bulk.Bulk) -> None:
+    later = (b"451 4.3.0 later\r\n",)
+    script: dict[str, smtp_server.Script] = {"dot": [smtp_server.USUAL["dot"], later]}
+    with smtp_server.running(script) as server:
+        one.relay(server)
+        await one.send()
+    assert one.row.state == "retrying"
+    done = command(one, "deliveries", "cancel", "1")
+    assert done.stdout == "cancelled: delivery 1 (mail 1 is there already, of 3)\n"
+    assert (one.row.state, one.row.part, one.row.handed_at) == ("cancelled", 2, build.NOW)
+
+
+async def test_a_person_goes_on_after_a_refusal(one: bulk.Bulk) -> None:
+    script: dict[str, smtp_server.Script] = {"dot": [smtp_server.USUAL["dot"], TOO_LARGE["dot"]]}
+    with smtp_server.running(script) as server:
+        one.relay(server)
+        row = await one.send()
+        assert (row.state, row.part) == ("human", 2)
+        command(one, "deliveries", "resolve", "1", "--resend")
+        assert (one.row.state, one.row.part, one.row.handed_at) == ("held", 2, build.NOW)
+        command(one, "deliveries", "approve", "1", "--now")
+        one.clock.now = dt.datetime.now(dt.UTC)
+        row = await one.send()
+    assert (row.state, row.part) == ("sent", 3)
+    assert len(server.accepted) == 3

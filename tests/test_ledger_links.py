@@ -104,6 +104,18 @@ def test_visits_are_counted(book: ledger.Ledger, row: records.Delivery) -> None:
     assert book.links.get(ident).visits == 2
 
 
+def test_no_more_visits_are_noted_than_fit(
+    book: ledger.Ledger, row: records.Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deliverybot.ledger.links.MOST_VISITS", 3)
+    freeze(book, row, MADE)
+    ident = book.links.select()[0].id
+    for at in range(5):
+        visit = records.Visit(at=NOW, status=200, first=at, bytes=20, agent="Browser")
+        book.links.visited(ident, visit)
+    assert [visit.first for visit in book.links.visits(ident)] == [0, 1, 2]
+
+
 def test_each_of_several_mails_counts_for_the_rate(
     book: ledger.Ledger, row: records.Delivery, tmp_path: pathlib.Path
 ) -> None:

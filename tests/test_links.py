@@ -324,3 +324,18 @@ async def test_the_commands_tell_and_act(one: bulk.Bulk) -> None:
     assert out.startswith("open until ")
     assert "withdrawn" in command(one, "links", "list")
     assert "a signer asked" in command(one, "links", "show", str(first["id"]))
+
+
+async def test_a_letter_that_came_by_another_way_starts_its_links_time(
+    one: bulk.Bulk,
+) -> None:
+    script: dict[str, smtp_server.Script] = {"dot": (b"554 5.7.1 no\r\n",)}
+    with smtp_server.running(script) as server:
+        one.relay(server)
+        await works(one).send()
+    assert one.row.state == "human"
+    build.sql(one.book, "update links set expires_at = null")
+    command(one, "deliveries", "resolve", str(one.row.id), "--sent", "--why", "handed over by hand")
+    (link, _) = one.book.links.select()
+    assert link.expires_at is not None
+    assert dt.timedelta(days=29) < link.expires_at - dt.datetime.now(dt.UTC) < dt.timedelta(days=31)

@@ -302,7 +302,7 @@ def gone(client: socket.socket) -> bool:
 
 def test_a_client_that_takes_nothing_is_cut_and_holds_nobody_up(tmp_path: pathlib.Path) -> None:
     site = filled(tmp_path, 30_000_000)
-    with contextlib.closing(site.book), running(site, tmp_path / "var", patience=2.0):
+    with contextlib.closing(site.book), running(site, tmp_path / "var", patience=6.0):
         stalled = [site.slow(GET) for _ in range(5)]
         answer, body = site.ask()
         assert (answer.status, hashlib.sha256(body).hexdigest()) == (200, site.sha256)

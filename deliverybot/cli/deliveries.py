@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pathlib
 import sys
 from collections.abc import Callable
@@ -309,7 +310,8 @@ def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str)
 
     if answer is None:
         raise click.UsageError("say --sent or --resend")
-    book = call.book(call.settings())
+    settings = call.settings()
+    book = call.book(settings)
     row = book.deliveries.get(ident)
     if row.state not in {"unsure", "human"}:
         message = f"delivery {row.id} is {row.state}; only unsure and human can be resolved"
@@ -330,8 +332,20 @@ def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str)
     # The fence moves on, so that no worker can settle this row behind a person's back.
     values["fence"] = row.fence + 1
     reason = why or f"resolved by hand: {answer}"
+    if new == "sent" and row.linked:
+        _open_link(book, row, settings, now)
     book.deliveries.move(row, new, who=out.person(), why=reason, now=now, values=values)
     click.echo(f"{new}: delivery {row.id}")
+
+
+def _open_link(
+    book: ledger.Ledger, row: records.Delivery, settings: config.Settings, now: dt.datetime
+) -> None:
+    """Let the link's time start where the letter came there by another way than ours."""
+    from deliverybot import campaign
+
+    rules = campaign.load(settings.schedules / f"{row.campaign}.toml").delivery
+    book.links.leaves(row.id, (row.handed_at or now) + dt.timedelta(days=rules.link_days))
 
 
 @posts.command("resolve")

@@ -12,6 +12,9 @@ import sqlalchemy as sa
 from deliverybot import errors
 from deliverybot.ledger import correspondence, records, store, tables
 
+#: Requests that are noted of one link: whoever has its address could fill the disk.
+MOST_VISITS = 10_000
+
 _L, _V = correspondence.links, correspondence.visits
 _D, _C = tables.deliveries, tables.campaigns
 
@@ -119,8 +122,11 @@ class Links:
             self._record(tx, link, "extended", who=who, why=why, now=now)
 
     def visited(self, ident: int, visit: records.Visit) -> None:
-        """Write down one request."""
+        """Write down one request, up to `MOST_VISITS` of a link."""
+        noted = sa.select(sa.func.count()).where(_V.c.link_id == ident)
         with self._db.write() as tx:
+            if int(tx.scalar(noted) or 0) >= MOST_VISITS:
+                return
             tx.execute(sa.insert(_V), {"link_id": ident} | dataclasses.asdict(visit))
 
     # -- inside a transaction

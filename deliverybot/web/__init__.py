@@ -12,6 +12,8 @@ import datetime as dt
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
+from concurrent import futures
+from typing import TypeVar
 
 from starlette import applications, exceptions, requests, responses, routing, types
 
@@ -21,6 +23,9 @@ from deliverybot.mail import encoded
 
 log = logging.getLogger(__name__)
 
+_Done = TypeVar("_Done")
+#: Threads that ask the ledger and look at files.
+_THREADS = 2
 #: Letters kept of what a browser calls itself.
 LONGEST_AGENT = 200
 #: On every answer.  The address is a secret of the target's: no cache keeps what it gave, no
@@ -59,6 +64,8 @@ class Lists:
         self._book = book
         self._state = state_dir
         self._clock = clock
+        # Their own: mail waits for no thread that is busy here.
+        self._threads = futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Answer for one address.
@@ -69,11 +76,11 @@ class Lists:
         """
         request = requests.Request(scope)
         mark = links.mark(request.path_params["token"])
-        link = await asyncio.to_thread(self._book.links.find, mark)
+        link = await self._aside(lambda: self._book.links.find(mark))
         if link is None:
             raise exceptions.HTTPException(404)
         meter = _Meter(send)
-        response = await asyncio.to_thread(self._response, link)
+        response = await self._aside(lambda: self._response(link))
         try:
             await response(scope, receive, meter)
         finally:
@@ -82,7 +89,10 @@ class Lists:
                 at=self._clock(), status=meter.status, first=meter.first, bytes=meter.bytes,
                 agent=agent,
             )  # fmt: skip
-            await asyncio.shield(asyncio.to_thread(self._note, link.id, visit))
+            await asyncio.shield(self._aside(lambda: self._note(link.id, visit)))
+
+    def _aside(self, work: Callable[[], _Done]) -> asyncio.Future[_Done]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _response(self, link: records.Link) -> responses.Response:
         if link.state(self._clock()) in {"withdrawn", "expired"}:
