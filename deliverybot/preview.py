@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
+import email.utils
 import pathlib
 import secrets
 import tempfile
@@ -24,6 +26,7 @@ from deliverybot import (
     signatures,
 )
 from deliverybot.ledger import records
+from deliverybot.mail import built, dkim, frozen, message
 
 
 @contextlib.contextmanager
@@ -115,27 +118,93 @@ def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, f
     return "\n".join(parts)
 
 
-def _shown(case_: material.Case, settings: config.Settings, subject: str, text_: str) -> str:
-    return (
-        f"From: {settings.sender.name} <{settings.sender.address}>\n"
-        f"To: {case_.target.name} <{case_.target.email}>\n"
-        f"Subject: {subject}\n\n{text_}"
-    )
+def _shown(
+    case_: material.Case, settings: config.Settings, subject: str, text_: str, name: str = ""
+) -> str:
+    sender, target = settings.sender, case_.target
+    fields = [
+        f"From: {sender.name} <{sender.address}>",
+        f"To: {target.name} <{target.email}>",
+        *([f"Reply-To: {sender.reply_to}"] if sender.reply_to else []),
+        f"Subject: {subject}",
+        f"Date: {email.utils.format_datetime(case_.milestone.crossed_at.replace(microsecond=0))}",
+        f"Attachment: {name or case_.campaign.slug + '.pdf'}",
+    ]
+    return "\n".join([*fields, "", text_])
 
 
 async def mail(case_: material.Case, part: int, desk: paper.Desk) -> str:
     """Return the words of one of a letter's mails; its PDF tells how many there are."""
     with tempfile.TemporaryDirectory(prefix="deliverybot-preview-") as name:
-        place = pathlib.Path(name)
-        done = await pdf(case_, place / "letter.pdf", desk)
-        mails = parcels.files(done, place)
-    folder = desk.settings.letters / case_.campaign.letter
-    words = parcels.words(folder, material.facts(desk.book, case_, desk.settings), mails)
+        one = await _letter(case_, part, pathlib.Path(name), desk)
+    return _shown(case_, desk.settings, one.subject, one.text, one.attachments[0].name)
+
+
+async def eml(case_: material.Case, part: int, file: pathlib.Path, desk: paper.Desk) -> built.Built:
+    """Write one of a letter's mails as it would be sent, with a Message-ID of its own.
+
+    Raises LetterError or OutgoingError with what must be mended.
+    """
+    with tempfile.TemporaryDirectory(prefix="deliverybot-preview-") as name:
+        one = await _letter(case_, part, pathlib.Path(name), desk)
+        made = message.build(one, dkim.load(desk.settings))
+        with file.open("wb") as out:
+            out.writelines(made.chunks())
+    return made
+
+
+async def _letter(
+    case_: material.Case, part: int, place: pathlib.Path, desk: paper.Desk
+) -> message.Letter:
+    """Make the PDF in a folder, and return the mail that carries it or this part of it."""
+    slug, settings = case_.campaign.slug, desk.settings
+    done = await pdf(case_, place / f"{slug}.pdf", desk)
+    files = parcels.files(done, place)
+    facts = material.facts(desk.book, case_, settings)
+    words = parcels.words(settings.letters / case_.campaign.letter, facts, files)
     if not 1 <= part <= len(words):
-        message = f"the letter goes in {len(words)} mail" + "s" * (len(words) > 1)
-        raise errors.UsageError(message, hint=f"take a number from 1 to {len(words)}")
-    subject, text_, _ = words[part - 1]
-    return _shown(case_, desk.settings, subject, text_)
+        what = f"the letter goes in {len(words)} mail" + "s" * (len(words) > 1)
+        raise errors.UsageError(what, hint=f"take a number from 1 to {len(words)}")
+    domain = settings.sender.address.rpartition("@")[2]
+    draft = _Draft(
+        campaign=slug,
+        from_name=settings.sender.name,
+        from_address=settings.sender.address,
+        reply_to=settings.sender.reply_to,
+        to_name=case_.target.name,
+        email=case_.target.email,
+        pdf=f"{slug}.pdf",
+        pdf_sha256=done.sha256,
+        message_id=message.message_id(domain, slug, "preview", 1, case_.target.id),
+        language=case_.campaign.language,
+        files=files,
+        part=part,
+        **parcels.columns(words),
+    )
+    return frozen.letter(draft, place, case_.milestone.crossed_at)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A delivery as the ledger would have it frozen."""
+
+    campaign: str
+    from_name: str
+    from_address: str
+    reply_to: str
+    to_name: str
+    email: str
+    subject: str
+    text: str
+    html: str
+    words: str
+    pdf: str
+    pdf_sha256: str
+    message_id: str
+    language: str
+    files: str
+    part: int
+    linked: str = ""
 
 
 async def pdf(case_: material.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:

@@ -154,7 +154,7 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
     if part > known["parts"]:
         raise errors.UsageError(f"delivery {row.id} goes in {out.plural(known['parts'], 'mail')}")
     if eml:
-        _write_eml(row, part, settings, pathlib.Path(eml))
+        _write_eml(book, row, part, settings, pathlib.Path(eml))
     # A section of a digest came back with the digest.
     back = book.returns.all(delivery_id=row.merged_into or row.id)
     if as_json:
@@ -180,8 +180,14 @@ def _several(row: records.Delivery, settings: config.Settings, *, as_json: bool)
 
 
 def _write_eml(
-    row: records.Delivery, part: int, settings: config.Settings, file: pathlib.Path
+    book: ledger.Ledger,
+    row: records.Delivery,
+    part: int,
+    settings: config.Settings,
+    file: pathlib.Path,
 ) -> None:
+    """Write the very bytes that were sent; before the first try, those of a try now."""
+    from deliverybot import letters
     from deliverybot.mail import dkim, frozen, message
 
     if not row.pdf:
@@ -191,6 +197,7 @@ def _write_eml(
     letter = frozen.letter(row, settings.state, begun or out.now(), part=part)
     with file.open("wb") as out_:
         out_.writelines(message.build(letter, dkim.load(settings)).chunks())
+    letters.tidy(book, settings)
     out.talk(f"written: {file}")
 
 

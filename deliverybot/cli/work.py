@@ -17,7 +17,7 @@ from deliverybot.cli import out, progress
 
 if TYPE_CHECKING:
     from deliverybot import campaign as campaigns
-    from deliverybot import config, daemon, ledger
+    from deliverybot import config, daemon, ledger, material, paper
 
 
 @click.command(short_help="Do the work: read, render, send, post.")
@@ -120,7 +120,8 @@ class _Plain(logging.Formatter):
 @click.option("--at", type=int, help="As it was when this many had signed; now, if not given.")
 @click.option(
     "--as", "form", type=click.Choice(["letter", "mail", "post", "pdf"]), default="letter",
-    show_default=True, help="letter: its HTML; mail: the words; post: each text; pdf: the file.",
+    show_default=True, help="letter: its HTML; mail: the words, or with -o FILE.eml the mail as it "
+    "would be sent, byte for byte; post: each text; pdf: the file.",
 )  # fmt: skip
 @click.option(
     "--part", type=click.IntRange(min=1),
@@ -157,22 +158,36 @@ def preview(
         hands = paper.Desk(
             book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
         )
-        if form == "pdf":
-            file = pathlib.Path(output or f"{campaign}.pdf")
+        file = pathlib.Path(output or f"{campaign}.pdf")
+        text, written = "", []
+        if form == "pdf" or (form == "mail" and file.suffix == ".eml"):
             reporter.rendering(campaign, target.id)
-            printed = asyncio.run(desk.pdf(case, file, hands))
+            written = _write(case, file, hands, (part or 1) if form == "mail" else None)
         elif form == "mail" and part:
             reporter.rendering(campaign, target.id)
             text = asyncio.run(desk.mail(case, part, hands))
         else:
             text = desk.text(filled, case, settings, form)
     # Said when the bars are gone: they would wipe it away.
-    if form == "pdf":
-        out.talk(f"written: {file} ({out.plural(printed.pages, 'page')})")
-        for piece in printed.parts if len(printed.parts) > 1 else ():
-            out.talk(f"written: {piece.path}")
-    else:
+    for line in written:
+        out.talk(f"written: {line}")
+    if not written:
         _emit(text, output)
+
+
+def _write(
+    case: material.Case, file: pathlib.Path, hands: paper.Desk, part: int | None
+) -> list[str]:
+    """Make a mail, or without `part` a PDF, and return the files to tell of."""
+    from deliverybot import preview
+
+    if part:
+        made = asyncio.run(preview.eml(case, part, file, hands))
+        return [f"{file} ({made.size:,} bytes, as it would be sent)"]
+    printed = asyncio.run(preview.pdf(case, file, hands))
+    pieces = printed.parts if len(printed.parts) > 1 else ()
+    pages = out.plural(printed.pages, "page")
+    return [f"{file} ({pages})", *(str(piece.path) for piece in pieces)]
 
 
 def _emit(text: str, output: str | None) -> None:
