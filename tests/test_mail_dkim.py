@@ -116,6 +116,7 @@ CASES: dict[str, dict[str, Any]] = {
     "quoted-printable": {"text": "ü=\t \n" * 200 + "x" * 400 + "\n"},
     "blank lines": {"text": "\n\n\n", "html": "\n"},
     "no reply": {"reply_to": ""},
+    "a later part": {"follows": "<face.m100.v1.aaaaaaaaaaaaaaaa@campaigns.example>"},
 }
 
 
@@ -188,6 +189,14 @@ def test_a_field_that_is_added_fails(
     field = b"%s: evil@press.example" % name.encode()
     assert verdicts(field + b"\r\n" + content, signers) == [False, False]
     assert verdicts(head + b"\r\n" + field + gap + body, signers) == [False, False]
+
+
+def test_what_a_part_follows_is_signed(tmp_path: Path, signers: tuple[dkim.Signer, ...]) -> None:
+    content = signed(letter(tmp_path, **CASES["a later part"]), signers)
+    for name in (b"In-Reply-To", b"References"):
+        changed = content.replace(b"\r\n" + name + b": <face", b"\r\n" + name + b": <base")
+        assert changed != content
+        assert verdicts(changed, signers) == [False, False]
 
 
 def test_a_relay_may_add_its_own_fields_and_fold(

@@ -30,7 +30,10 @@ _SEALED = (
     *("List-Subscribe", "List-Post", "List-Archive"),
 )
 #: Signed where they are there.
-_SIGNED = ("MIME-Version", "Content-Language", "Content-Transfer-Encoding", "Auto-Submitted")
+_SIGNED = (
+    *("In-Reply-To", "References", "MIME-Version", "Content-Language"),
+    *("Content-Transfer-Encoding", "Auto-Submitted"),
+)
 _WIDTH = 74
 _EOL = b"\r\n"
 _HOW = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out dkim.pem"
