@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes clean
+.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail clean
 
 PYTHON_RUN := .venv/bin/python -P
 
@@ -48,6 +48,10 @@ benchmark: ## how fast, how big
 benchmark-volumes: ## long lists of names, against other engines (an hour; ARGS="--names 5000")
 	@sh .ci/setup bench
 	@$(PYTHON_RUN) benchmarks/volumes.py $(ARGS)
+
+benchmark-mail: ## handing letters over, against other ways (minutes; ARGS="--rounds 1")
+	@sh .ci/setup bench
+	@$(PYTHON_RUN) benchmarks/mail.py $(ARGS)
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

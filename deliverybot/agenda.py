@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 from deliverybot import campaign as campaigns
@@ -37,6 +38,8 @@ class Desk:
     #: Gives, for one look at the queue, the test whether a letter is still what would be
     #: made now: the same signers may be named, the address is the same.
     look: Callable[[], Callable[[records.Delivery], bool]] = _everything
+    #: Rows that a worker of this process looks at just now: the others look at the next ones.
+    in_hand: set[int] = dataclasses.field(default_factory=set)
 
 
 def when(
@@ -62,9 +65,9 @@ def when(
     return opens, why
 
 
-def ready(book: ledger.Ledger, desk: Desk) -> int:
-    """Count the deliveries that may go now."""
-    return sum(1 for _ in waiting(book, desk, desk.clock()))
+def ready(book: ledger.Ledger, desk: Desk, most: int | None = None) -> int:
+    """Count the deliveries that may go now, `most` at most."""
+    return sum(1 for _ in itertools.islice(waiting(book, desk, desk.clock()), most))
 
 
 def waiting(

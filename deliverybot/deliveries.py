@@ -169,11 +169,16 @@ async def _claim(
     pace = agenda.pace(desk.settings, now)
     crowd, may = None, False
     for row, target in agenda.waiting(book, desk, now):
-        if crowd is not None and crowd.why_not(row.email):
+        if row.id in desk.in_hand or (crowd is not None and crowd.why_not(row.email)):
             continue
         if approvals.expired(row, desk.campaigns.get(row.campaign), now):
             continue  # the next look holds it
-        if changed := await asyncio.to_thread(_changed, row, desk):
+        desk.in_hand.add(row.id)
+        try:
+            changed = await asyncio.to_thread(_changed, row, desk)
+        finally:
+            desk.in_hand.discard(row.id)
+        if changed:
             _hold(book, row, changed, now)
             continue
         if not (may := may or relay_health.probe(book, desk.settings.mail, now)):

@@ -35,7 +35,7 @@ async def all_ready(
     try:
         while True:
             free = 0 if stopping() else desk.settings.mail.connections - len(hands)
-            more = min(agenda.ready(book, desk), free) if free > 0 else 0
+            more = agenda.ready(book, desk, free) if free > 0 else 0
             hands |= {asyncio.create_task(work()) for _ in range(more)}
             worked = worked or bool(hands)
             if not hands:

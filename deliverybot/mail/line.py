@@ -16,11 +16,8 @@ _STRAY_MAX = 1000
 _CHUNK = 256 * 1024
 #: Seconds between two looks at the queues: the first, while bytes leave, while none do.
 _LOOK_MIN, _LOOK_BUSY, _LOOK_MAX = 0.0005, 0.004, 0.05
-#: Seconds, and round trips, after which an acknowledgement is taken to be held back: a
-#: receiver waits up to 40 ms for something to send with it, and a small mail is one segment.
-_PATIENCE, _TRIPS = 0.002, 2
-#: Linux, struct tcp_info: bytes that have not been sent, least microseconds of a round trip.
-_NOT_SENT, _MIN_RTT, _INFO_END = 144, 148, 152
+#: Bytes that are written by themselves, and looks at the queues without a pause.
+_LAST, _QUICK = 2, 20
 
 
 class Stalled(Exception):
@@ -106,36 +103,38 @@ class Writer:
     async def write(self, body: Iterable[bytes]) -> None:
         """Write all of it and wait until the other side's TCP has it.
 
-        All has been acknowledged then, or all has left and nothing but the
-        acknowledgement of the last bytes is overdue.  Raises Stalled, or
+        The last bytes go by themselves: a receiver may hold the acknowledgement of one
+        small segment back, in case there is something to send with it (RFC 1122
+        section 4.2.3.2; 40 ms on Linux), and hardly does with a second one.  Raises Stalled, or
         ConnectionError for a connection that is gone or has spoken unasked, and
         what reading `body` raises.
         """
         self._transports[0].set_write_buffer_limits(high=_CHUNK)
+        last = memoryview(b"")
         for piece in body:
-            view = memoryview(piece)
-            for start in range(0, len(view), _CHUNK):
-                await self._wait(lambda: self._buffered() < _CHUNK)
-                self._transports[0].write(view[start : start + _CHUNK])
+            await self._put(last)
+            last = memoryview(piece)
+        await self._put(last[:-_LAST])
+        await self._wait(lambda: self._buffered() == 0)
+        await self._put(last[-_LAST:])
         await self._gone()
         if self._transports[0].get_extra_info("ssl_object"):
             # Again: what the TLS layer still held goes out when the loop comes round.
             await asyncio.sleep(_LOOK_MIN)
             await self._gone()
 
+    async def _put(self, piece: memoryview) -> None:
+        for start in range(0, len(piece), _CHUNK):
+            await self._wait(lambda: self._buffered() < _CHUNK)
+            self._transports[0].write(piece[start : start + _CHUNK])
+
     async def _gone(self) -> None:
-        """Wait until nothing is left on our side."""
-        await self._wait(lambda: self._buffered() == 0)
-        since = self._clock()
-        patience = _PATIENCE + _TRIPS * _told(self._transports[0], _MIN_RTT) / 1e6
-
-        def is_gone() -> bool:
+        """Wait until the other side has all; at first without a pause, for it is mostly quick."""
+        for _ in range(_QUICK):
             if self._unsent() == 0:
-                return True
-            late = self._clock() - since > patience
-            return late and self._buffered() + _told(self._transports[0], _NOT_SENT) == 0
-
-        await self._wait(is_gone)
+                break
+            await asyncio.sleep(0)
+        await self._wait(lambda: self._unsent() == 0)
 
     async def _wait(self, until: Callable[[], bool]) -> None:
         least, since, pause = self._unsent(), self._clock(), _LOOK_MIN
@@ -179,17 +178,6 @@ def _in_kernel(transport: asyncio.Transport) -> int:
     size = array.array("i", [0])
     fcntl.ioctl(socket_.fileno(), termios.TIOCOUTQ, size)
     return size[0]
-
-
-def _told(transport: asyncio.Transport, place: int) -> int:
-    """Return a number that the kernel keeps of a connection; 0 where there is none."""
-    socket_ = _socket(transport)
-    if socket_ is None:
-        return 0
-    told = socket_.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_END)
-    if len(told) < _INFO_END:
-        return sys.maxsize  # an older kernel: wait for every acknowledgement
-    return int.from_bytes(told[place : place + 4], sys.byteorder)
 
 
 def _socket(transport: asyncio.Transport) -> socket.socket | None:
