@@ -260,7 +260,8 @@ def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> 
             reasons.append(f"{what} waits: {look}, then `… approve {row.id}`")
         elif row.state in TROUBLE:
             act = f"; `deliverybot {command} show {row.id}`" if row.state in WAITING else ""
-            reasons.append(f"{what} is {row.state}: {row.reply or row.why}{act}")
+            said = row.why if row.state == "bounced" else row.reply or row.why
+            reasons.append(f"{what} is {row.state}: {said}{act}")
         elif row.state == "approved" and isinstance(row, records.Delivery) and row.part > 1:
             reasons.append(f"{what} goes on with mail {row.part} of {frozen.parts(row)}")
         elif row.state in {"retrying", "approved"} and row.reply:
