@@ -22,9 +22,10 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from deliverybot import cli, daemon, overview
+from deliverybot import cli, daemon, overview, returns
 from deliverybot.cli import out, work
 from deliverybot.ledger import intake, queue, signatures, store
+from deliverybot.ledger import returns as ledger_returns
 from deliverybot.ledger import volumes as ledger_volumes
 from deliverybot.mail import folder as mail_folder
 from deliverybot.mail import relay, smtp
@@ -97,6 +98,12 @@ def moving(thing: str, new: str, old: str = "") -> Wanted:
     )
 
 
+def returned(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Want the first audit row of a mail that came back; its transaction is still open then."""
+    del args
+    return (kwargs["thing"], kwargs["old"]) == ("return", "")
+
+
 def half_a_body(bomb: Bomb) -> None:
     """Die with half of the message on the wire."""
     real = relay.Link.write
@@ -146,6 +153,15 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "import: before a batch": at(signatures.Signatures, "take", "before"),
     "import: in a batch": at(intake, "insert", "after"),
     "import: after a batch": at(signatures.Signatures, "take", "after"),
+    "return: on disk": at(returns, "_keep", "after"),
+    "return: while it is written": at(store, "record", "after", returned),
+    "return: before the end": at(ledger_returns, "_note_mailbox", "after"),
+    "return: after the commit": at(ledger_returns.Returns, "take", "after"),
+    "copy: while writing the intent": at(
+        store, "record", "after", moving("return", "handing_over")
+    ),
+    "copy: while committing": at(store, "record", "after", moving("return", "sent")),
+    "copy: after the commit": at(ledger_returns.Returns, "settle", "after"),
     "crossing": at(store, "record", "after", moving("milestone", "crossed")),
     "before the press": at(press, "press", "before"),
     "volume on disk": at(ledger_volumes.Volumes, "seal", "before"),
