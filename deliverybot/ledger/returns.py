@@ -132,23 +132,29 @@ class Returns:
             old="", new=arrival.kind, why=arrival.subject,
         )  # fmt: skip
         for change in meaning.changes:
-            row = change.row
-            for move in change.moves:
-                row = self._deliveries.move_in(
-                    tx, row, move.new, values=move.values, who="deliverybot", why=move.why, now=now
-                )
-            if not change.moves:
-                store.record(
-                    tx, at=now, who="deliverybot", thing="delivery", ref=row.id,
-                    campaign=row.campaign, old=row.state, new=row.state, why=change.note,
-                )  # fmt: skip
-
+            self._apply(tx, change, now)
         # Last: what is known to have left is not stopped, all else that waits is.
         if stop := meaning.stop:
             self._addresses.add_in(
                 tx, stop.address, reason=stop.reason, evidence=stop.evidence,
                 who="deliverybot", now=now,
             )  # fmt: skip
+
+    def _apply(self, tx: sa.Connection, change: Change, now: dt.datetime) -> None:
+        row = change.row
+        state = str(tx.scalar(sa.select(_D.c.state).where(_D.c.id == row.id)))
+        if not change.moves:
+            store.record(
+                tx, at=now, who="deliverybot", thing="delivery", ref=row.id,
+                campaign=row.campaign, old=state, new=state, why=change.note,
+            )  # fmt: skip
+            return
+        if state == change.moves[-1].new:
+            return  # it went with another one's mail, and has followed that just now
+        for move in change.moves:
+            row = self._deliveries.move_in(
+                tx, row, move.new, values=move.values, who="deliverybot", why=move.why, now=now
+            )
 
     # -- mailboxes
 
