@@ -156,12 +156,18 @@ _MEANINGS = {
 }
 
 
+_UNTOLD = (
+    "Somebody who got a letter wrote. The mail does not say which letter it is about,"
+    " so none is marked as answered."
+)
+
+
 def _lines(row: records.Return, *, attached: bool) -> list[str]:
+    known = [f"Campaign: {row.campaign}", f"Target: {row.target}"]
     return [
-        _MEANINGS[model.Return(row.kind)],
+        _MEANINGS[model.Return(row.kind)] if row.delivery_id else _UNTOLD,
         "",
-        f"Campaign: {row.campaign}",
-        f"Target: {row.target}",
+        *(known if row.delivery_id else []),
         f"From: {row.sender}",
         f"Subject: {row.subject}",
         *([f"Status: {row.status}"] if row.status else []),

@@ -97,7 +97,7 @@ def take(
         status=mail.status,
         said=f"{mail.said}{arrived.note}",
         path=path,
-        forward="due" if found and _is_news(mail, settings) else "",
+        forward="due" if settings.forward_to and _is_news(book, found, mail) else "",
     )
     place = verbs.Place(mailbox=mailbox, cursor=arrived.cursor)
     for _ in range(TRIES):
@@ -126,8 +126,17 @@ def _keep(settings: config.Settings, sha256: str, raw: bytes) -> str:
     return str(path.relative_to(settings.state))
 
 
-def _is_news(mail: returned.Returned, settings: config.Settings) -> bool:
-    return bool(settings.forward_to) and mail.kind in FORWARDED and not mail.own
+def _is_news(book: ledger.Ledger, found: Match | None, mail: returned.Returned) -> bool:
+    """Tell whether a person should see it.
+
+    Some programs answer without saying what: such a mail of somebody who got a
+    letter marks none, but is not kept from us either.
+    """
+    if mail.own or mail.kind not in FORWARDED:
+        return False
+    if found is not None:
+        return True
+    return mail.kind is model.Return.ANSWER and book.returns.wrote_to(mail.sender)
 
 
 # --- what it is about ----------------------------------------------------------------------------

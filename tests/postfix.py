@@ -25,6 +25,7 @@ import dovecot
 import smtp_server
 
 START_SECONDS = 60.0
+POSTFIX = pathlib.Path("/usr/sbin/postfix")
 #: What it takes, so that a test can be larger without being large.
 SIZE = 200_000
 
@@ -134,13 +135,15 @@ def why_not() -> str:
     """Say why Postfix cannot run here; empty where it can."""
     if os.geteuid() != 0:
         return "Postfix changes to users of its own, which takes root"
+    if not POSTFIX.exists() and pathlib.Path("/usr/sbin/sendmail").exists():
+        return "another mail server is installed, whose place Postfix would take"
     return ""
 
 
 @contextlib.contextmanager
 def running(*addresses: str) -> Iterator[Server]:
     """Run a server with these mailboxes until the block ends."""
-    if not pathlib.Path("/usr/sbin/postfix").exists():
+    if not POSTFIX.exists():
         raise FileNotFoundError("no Postfix is installed: `make setup` installs it")
     home = pathlib.Path(tempfile.mkdtemp(prefix="deliverybot-smtp-"))
     try:
@@ -184,7 +187,7 @@ def _prepared(home: pathlib.Path, addresses: tuple[str, ...]) -> Server:
         MAIN.format(home=home, size=SIZE, boxes=boxes, uid=nobody.pw_uid, gid=nobody.pw_gid)
     )
     (home / "etc" / "master.cf").write_text(MASTER.format(port=port))
-    command = ["/usr/sbin/postfix", "-c", str(home / "etc"), "check"]
+    command = [str(POSTFIX), "-c", str(home / "etc"), "check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"Postfix objects:\n{done.stdout}{done.stderr}")

@@ -136,6 +136,19 @@ async def test_what_is_no_news_is_not_forwarded(office: Office, name: str) -> No
     assert office.courier.given == []
 
 
+async def test_a_mail_of_a_target_that_names_no_letter_is_passed_on_and_says_so(
+    office: Office,
+) -> None:
+    raw = samples.sample("answer_by_subject_alone")
+    office.take(raw.replace(b"somebody@elsewhere.example", b"ceo@cloud.example"))
+    await office.forward()
+    mail = email.message_from_bytes(office.courier.given[0][0], policy=email.policy.default)
+    text = next(iter(mail.iter_parts())).get_content()
+    assert "does not say which letter" in text
+    assert "Campaign:" not in text
+    assert office.book.deliveries.get(1).state == "sent"
+
+
 async def test_a_copy_goes_once(office: Office) -> None:
     office.answer()
     for _ in range(3):

@@ -290,6 +290,19 @@ def test_a_subject_alone_tells_nothing(room: Room) -> None:
     assert [row.state for row in room.book.deliveries.select()] == ["sent"] * 3
 
 
+@pytest.mark.parametrize(
+    ("sender", "forward"), [("CEO@cloud.example", "due"), ("cio@cloud.example", "")]
+)
+def test_whoever_got_a_letter_is_heard_even_so(room: Room, sender: str, forward: str) -> None:
+    raw = room.mail("answer_by_subject_alone").replace(
+        b"somebody@elsewhere.example", sender.encode()
+    )
+    assert room.take(raw) is None
+    (back,) = room.back()
+    assert (back.delivery_id, back.forward) == (None, forward)
+    assert [row.state for row in room.book.deliveries.select()] == ["sent"] * 3
+
+
 @pytest.mark.parametrize("token", ["d1.1.0123456789", "d2.1.{check}", "d999.1.0123456789"])
 @pytest.mark.parametrize("name", ["bounce_policy", "delay_postfix"])
 def test_a_forged_token_matches_nothing(room: Room, token: str, name: str) -> None:

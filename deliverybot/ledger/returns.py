@@ -104,6 +104,13 @@ class Returns:
         """Return the deliveries that went with the mail of another one."""
         return self._select(_D.c.merged_into == ident)
 
+    def wrote_to(self, address: str) -> bool:
+        """Tell whether a letter has left for an address."""
+        gone = _D.c.handed_at.is_not(None)
+        query = sa.select(_D.c.id).where(sa.func.lower(_D.c.email) == address.lower(), gone)
+        with self._db.read() as tx:
+            return bool(address) and tx.scalar(query.limit(1)) is not None
+
     def _select(self, condition: sa.ColumnElement[bool]) -> list[records.Delivery]:
         with self._db.read() as tx:
             ids = list(tx.scalars(sa.select(_D.c.id).where(condition)))
