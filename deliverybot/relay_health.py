@@ -18,7 +18,7 @@ from deliverybot import config, ledger, mail, model
 STEPS = (5, 10, 20, 40, 60)
 _LEAVING = 421
 #: What ends here has not met the relay.
-_AT_HOME = frozenset({"build", "stop", "crash", "file"})
+_AT_HOME = frozenset({"build", "stop", "crash", "file", "mark"})
 
 
 class Sign(enum.StrEnum):

@@ -275,6 +275,13 @@ def test_the_digest_keeps_neighbours_apart(letter: message.Letter) -> None:
     assert message.digest(one) != message.digest(two)
 
 
+def test_a_message_id_of_any_length_comes_through(letter: message.Letter) -> None:
+    for length in range(1, 200):
+        ident = f"<{'a' * length}@campaigns.example>"
+        (first, *_) = message.prove(dataclasses.replace(letter, message_id=ident))
+        assert f"\r\nMessage-ID: {ident}\r\n".encode() in first
+
+
 def test_message_ids_are_stable_safe_and_apart() -> None:
     make = message.message_id
     wild = "Größe/../<x>@\n" + "long" * 50

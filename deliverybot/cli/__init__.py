@@ -21,11 +21,13 @@ from deliverybot.cli import (
     deliveries,
     links,
     out,
+    rehearse,
     returns,
     setup,
     show,
     signatures,
     suppressions,
+    trial,
     work,
 )
 
@@ -65,6 +67,7 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
 
 for group in (
     setup, signatures, work, show, deliveries, links, approvals, returns, suppressions, db,
+    rehearse, trial,
 ):  # fmt: skip
     for command in group.COMMANDS:
         cli.add_command(command)

@@ -37,7 +37,7 @@ def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
     """
     from deliverybot import daemon
 
-    _log(verbose=verbose, once=once)
+    log_to_terminal(verbose=verbose, once=once)
     # A core file would hold the passwords.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     settings = call.settings()
@@ -81,7 +81,8 @@ def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.
         out.reason(state.relay.said())
 
 
-def _log(*, verbose: bool, once: bool) -> None:
+def log_to_terminal(*, verbose: bool, once: bool) -> None:
+    """Say on standard error what the work logs."""
     level = logging.DEBUG if verbose else logging.WARNING if once else logging.INFO
     # What libraries say of their inner life may hold secrets and helps nobody.
     handler = _Voice()
@@ -142,7 +143,7 @@ def preview(
     from deliverybot import paper
     from deliverybot import preview as desk
 
-    _log(verbose=False, once=True)
+    log_to_terminal(verbose=False, once=True)
     settings = call.settings()
     one = out.one_of(campaign, call.campaigns(settings))
     target = next((t for t in one.targets if target_id in {None, t.id}), None)

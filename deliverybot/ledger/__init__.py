@@ -132,6 +132,12 @@ class Ledger:
         with self._db.read() as tx:
             return tx.scalar(sa.select(table.c.value).where(table.c.key == key))
 
+    def addressed(self) -> set[str]:
+        """Return every address that any letter was ever made for."""
+        query = sa.select(tables.deliveries.c.email).distinct()
+        with self._db.read() as tx:
+            return set(tx.scalars(query))
+
     def close(self) -> None:
         """Close every connection."""
         self._db.close()

@@ -322,7 +322,8 @@ audit = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", Utc, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
-    #: delivery, post, milestone, campaign, signature, comment, volume, address, return, link, relay
+    #: delivery, post, milestone, campaign, signature, comment, volume, address, return, link,
+    #: relay, ledger, test
     sa.Column("thing", sa.String(10), nullable=False),
     sa.Column("ref", sa.Text, nullable=False),
     sa.Column("campaign", sa.String(100), nullable=False),

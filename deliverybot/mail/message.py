@@ -231,7 +231,8 @@ def _assemble(letter: Letter, stand_ins: Sequence[bytes]) -> email.message.Email
         message["Reply-To"] = _field("Reply-To", "", letter.reply_to)
     message["Subject"] = fields.text("Subject", _squeeze(letter.subject))
     message["Date"] = letter.date
-    message["Message-ID"] = letter.message_id
+    # Ready made: of some lengths `email` folds it, and another id is read back.
+    message["Message-ID"] = fields.Ready(letter.message_id)
     if letter.follows:
         message["In-Reply-To"] = message["References"] = fields.Ready(letter.follows)
     message.set_content(letter.text, cte="quoted-printable")

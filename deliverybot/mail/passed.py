@@ -61,7 +61,7 @@ def _content(copy: Copy) -> bytes:
     # As two words, for "=?" begins an encoded one, which may hold line ends.
     head["Subject"] = fields.text("Subject", copy.subject.replace("=?", "= ?"))
     head["Date"] = copy.date
-    head["Message-ID"] = message_id(copy.sha256, copy.from_address)
+    head["Message-ID"] = fields.Ready(message_id(copy.sha256, copy.from_address))
     head["Auto-Submitted"] = "auto-generated"
     head[returned.LOOP] = copy.from_address.rpartition("@")[2]
     head["MIME-Version"] = "1.0"

@@ -1,0 +1,202 @@
+"""Rehearsal: the whole chain on a copy of the ledger, into a folder, without any connection.
+
+Everything is done by the stations themselves; what differs is where they work:
+the ledger is a copy, state_dir is a folder of links to the real files, letters
+and posts go into files, every office is open, and whoever is asked says yes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+
+from deliverybot import (
+    agenda,
+    approvals,
+    config,
+    daemon,
+    dispatch,
+    errors,
+    ledger,
+    model,
+    posts,
+    rehearsed,
+    volumes,
+)
+from deliverybot import campaign as campaigns
+from deliverybot.ledger import copies, records
+from deliverybot.mail import folder
+
+#: Where it works, below the folder of the rehearsal; removed at the end.
+_WORK = ".work"
+#: What of state_dir the stations read.
+_READ = ("letters", volumes.FOLDER)
+_NO_LIMIT = 10**9
+
+
+async def rehearse(
+    settings: config.Settings,
+    known: Mapping[str, campaigns.Campaign],
+    out: pathlib.Path,
+    *,
+    now: dt.datetime,
+    reporter: model.Reporter,
+) -> rehearsed.Report:
+    """Do all that is due at a time, into the folder `out`, which must be empty or not there.
+
+    Ledger and state_dir stay as they are, byte for byte.
+    """
+    work = _empty(out) / _WORK
+    try:
+        with _copied(settings, work) as (book, inside):
+            stage = rehearsed.Stage(
+                book=book, settings=inside, campaigns=known, out=out, now=now, reporter=reporter
+            )
+            return await _play(stage)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _empty(out: pathlib.Path) -> pathlib.Path:
+    """Return a folder with a place to work in it; refuse one that holds anything."""
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise errors.UsageError(f"the folder {out} is not empty", hint="name a new one with -o")
+    (out / _WORK).mkdir(mode=0o700)
+    return out
+
+
+@contextlib.contextmanager
+def _copied(
+    settings: config.Settings, work: pathlib.Path
+) -> Iterator[tuple[ledger.Ledger, config.Settings]]:
+    """Give a copy of the ledger, and settings under which the stations work beside it."""
+    file = work / "ledger.db"
+    url = settings.database_url
+    if not url.startswith("sqlite") or pathlib.Path(url.removeprefix("sqlite:///")).exists():
+        copies.take(url, file)
+    state = work / "state"
+    state.mkdir(mode=0o700)
+    for name in _READ:
+        _linked(settings.state / name, state / name)
+    key = settings.state / "recognition.key"
+    if key.exists():
+        (state / key.name).symlink_to(key)
+    inside = settings.model_copy(
+        update={"database": f"sqlite:///{file.absolute()}", "state_dir": str(state.absolute())}
+    )
+    with contextlib.closing(ledger.open_ledger(inside.database_url)) as book:
+        yield book, inside
+
+
+def _linked(source: pathlib.Path, place: pathlib.Path) -> None:
+    """Make a folder whose files are links; a station replaces files, it never writes into one."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for entry in sorted(source.iterdir()) if source.is_dir() else []:
+        if entry.is_dir():
+            _linked(entry, place / entry.name)
+        elif not entry.name.startswith("."):
+            (place / entry.name).symlink_to(entry.absolute())
+
+
+async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
+    """Read, cross, render; say yes to all; mail and post; then look what came of it."""
+    book, now = stage.book, stage.now
+    before = {row.id: row for row in book.deliveries.select()}
+    posted = {row.id for row in book.posts.select(states=("posted", "cancelled", "superseded"))}
+    works = daemon.Works(
+        book, stage.settings, stage.campaigns, clock=lambda: now, reporter=stage.reporter
+    )
+    for slug in stage.campaigns:
+        await works.poll(slug)
+    await works.freeze()
+    approvals.expire(book, stage.campaigns, now)
+    asked = _say_yes(stage)
+    letters = [
+        row
+        for row in book.deliveries.select()
+        if row.campaign in stage.campaigns and _is_open(row, before)
+    ]
+    going = {row.id: _goes(row, stage, asked=("delivery", row.id) in asked) for row in letters}
+    await _send(stage)
+    await _publish(stage)
+    return rehearsed.Report(
+        at=now,
+        folder=str(stage.out),
+        letters=tuple(
+            rehearsed.letter(book.deliveries.get(row.id), stage, going[row.id], asked)
+            for row in letters
+        ),
+        posts=tuple(
+            rehearsed.post(row, stage, asked)
+            for row in book.posts.select()
+            if row.campaign in stage.campaigns and row.id not in posted
+        ),
+        notes=tuple(rehearsed.notes(stage)),
+    )
+
+
+def _is_open(row: records.Delivery, before: Mapping[int, records.Delivery]) -> bool:
+    """Tell whether a letter is one that the rehearsal is about."""
+    known = before.get(row.id)
+    return known is None or known.state in {"due", "held", "approved", "retrying"}
+
+
+def _say_yes(stage: rehearsed.Stage) -> set[tuple[str, int]]:
+    """Approve what is ready for it, as a person would; return what was asked about."""
+    asked = set()
+    for row in stage.book.deliveries.select(states=("held",)):
+        if row.digest and not row.problem:
+            stage.book.deliveries.approve(row, who=rehearsed.WHO, now=stage.now)
+            asked.add(("delivery", row.id))
+    for post in stage.book.posts.select(states=("held",)):
+        if post.digest and not post.problem:
+            stage.book.posts.approve(post, who=rehearsed.WHO, now=stage.now)
+            asked.add(("post", post.id))
+    return asked
+
+
+def _goes(
+    row: records.Delivery, stage: rehearsed.Stage, *, asked: bool
+) -> tuple[dt.datetime | None, str]:
+    """Say when a letter would leave, by the true hours; a yes given now may be taken back."""
+    campaign = stage.campaigns[row.campaign]
+    if row.state not in {"approved", "retrying"}:
+        return None, row.problem or row.why
+    undo = dt.timedelta(seconds=campaign.delivery.undo_seconds)
+    if asked and undo:
+        row = dataclasses.replace(row, next_try=stage.now + undo)
+    return agenda.when(row, campaign, stage.now)
+
+
+async def _send(stage: rehearsed.Stage) -> None:
+    """Mail what is approved into a folder, every office open and no rate kept."""
+    always = {"hours": "Mon-Sun 00:00-24:00", "holidays": ""}
+    known = {
+        slug: one.model_copy(
+            update={"targets": tuple(t.model_copy(update=always) for t in one.targets)}
+        )
+        for slug, one in stage.campaigns.items()
+    }
+    limits = {"transport": "folder", "per_hour": _NO_LIMIT, "per_domain_per_hour": 0}
+    mail = stage.settings.mail.model_copy(update=limits)
+    settings = stage.settings.model_copy(update={"mail": mail})
+    desk = agenda.Desk(
+        settings=settings, campaigns=known, owner=rehearsed.WHO, clock=lambda: stage.now
+    )
+    transport = folder.Folder(folder.place(settings))
+    await dispatch.all_ready(stage.book, transport, desk, stopping=lambda: False)
+
+
+async def _publish(stage: rehearsed.Stage) -> None:
+    """Post what is approved into files; nothing that a network has seen is asked about."""
+    outlets = {name: config.FolderOutlet(kind="folder") for name in stage.settings.outlets}
+    settings = stage.settings.model_copy(update={"outlets": outlets})
+    posts.drop_stale(stage.book, stage.campaigns, stage.now)
+    for row in stage.book.posts.ready(stage.now):
+        if posts.wanted(row, stage.campaigns):
+            await posts.publish_one(stage.book, row, settings, owner=rehearsed.WHO, now=stage.now)
