@@ -7,6 +7,7 @@ editors.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import pathlib
@@ -17,9 +18,9 @@ from typing import Annotated, Literal, Self
 import pydantic
 import pydantic_core
 
-from deliverybot import config, errors, faults, hours, places, plans, values
+from deliverybot import config, errors, faults, hours, places, plans, targets, values
 
-_Hours = hours.Hours  # Target.hours hides the module within its class
+Target = targets.Target
 # fmt: off
 SignerField = Literal[
     "id", "name", "first_name", "last_name", "email", "phone", "city", "region", "country",
@@ -132,41 +133,6 @@ class Milestone(values.Section):
         if self.on is None or self.on.tzinfo is not None:
             return self.on and self.on.astimezone(dt.UTC)
         return hours.to_utc(self.on, zoneinfo.ZoneInfo(timezone))
-
-
-class Target(values.Section):
-    """One person that the letter is for."""
-
-    #: Name for machines: a-z, 0-9 and dashes; never change it once a letter went out.
-    id: values.Name
-    #: The person's name.
-    name: values.SomeWords
-    #: The address that the letter is mailed to.
-    email: values.Address
-    #: The person's office, such as "Chief Executive".
-    role: values.Words = ""
-    #: The company or authority.
-    organisation: values.Words = ""
-    #: First line of the letter; a letter without one is legal.
-    salutation: values.Words = ""
-    #: The target's own clock.
-    timezone: values.Timezone = "UTC"
-    #: When mail may arrive; "Mon-Sun 00:00-24:00" is always.
-    hours: values.OfficeHours = "Mon-Fri 09:00-17:00"
-    #: Whose public holidays to keep: "US", or a part such as "US-CA", or "DE-BY, AT"; or none.
-    holidays: values.Holidays = ""
-    #: Mails to this address over all campaigns, such as "1/week".
-    budget: values.Budget | None = None
-
-    @property
-    def office(self) -> _Hours:
-        """`hours`, as the functions of that module take it."""
-        return _Hours.parse(self.hours)
-
-    @property
-    def budget_limit(self) -> tuple[int, int] | None:
-        """(mails, seconds); None where there is no limit."""
-        return None if self.budget is None else values.budget(self.budget)
 
 
 class DeliveryRules(values.Section):
@@ -342,6 +308,15 @@ def load_all(folder: pathlib.Path) -> list[Campaign]:
     if found:
         raise errors.ConfigError(found)
     return campaigns
+
+
+def readable(folder: pathlib.Path) -> list[Campaign]:
+    """Read the campaigns under `folder` that can be read, for looking on; faults are not said."""
+    found = list[Campaign]()
+    for path in sorted(folder.glob("*.toml")):
+        with contextlib.suppress(errors.ConfigError):
+            found.append(load(path))
+    return found
 
 
 def _slug_faults(path: pathlib.Path) -> list[errors.Fault]:

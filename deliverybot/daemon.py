@@ -24,7 +24,9 @@ from deliverybot import (
     approvals,
     config,
     deliveries,
+    digests,
     dispatch,
+    errors,
     forwards,
     hands,
     inbox,
@@ -37,6 +39,7 @@ from deliverybot import (
     model,
     paper,
     posts,
+    recipients,
     relay_health,
     returns,
     signatures,
@@ -154,12 +157,16 @@ class Works:
         for campaign in self.campaigns.values():
             milestones.advance_dates(self.book, campaign, domain=self._domain, now=self.clock())
         troubles: list[Exception] = []
+        digests.part(self.book, self._desk, self._present())
+        stopped = recipients.stop(self.book, self.campaigns, self.clock())
         # The rows first: each one's milestone is then at least as new as the row.
         rows = self.book.deliveries.select(states=_MAKEABLE)
         present = self._present()
         for row in rows:
             case = present.due(row)
-            if case is None or (row.id, present.fingerprint(case)) in self._failed:
+            if case is None or row.id in stopped or row.alone:
+                continue
+            if (row.id, present.fingerprint(case)) in self._failed:
                 continue
             if self.stopping:
                 return
@@ -168,6 +175,10 @@ class Works:
             except Exception as error:  # noqa: BLE001 - it holds up no other; raised below
                 troubles.append(error)
             present = self._present()  # making a letter takes its time
+        try:
+            digests.form(self.book, self._desk, self._present())
+        except errors.DeliverybotError as error:  # a template of the mail; posts go on
+            troubles.append(error)
         pending = self.book.posts.select(states=_MAKEABLE)
         present = self._present()
         for post in pending:
@@ -192,7 +203,7 @@ class Works:
     def _look(self) -> Callable[[records.Delivery], bool]:
         """Give the test whether a letter is what would be made now, for one look at the queue."""
         present = self._present()
-        return lambda row: present.due(row) is None
+        return lambda row: digests.is_current(self.book, present, row)
 
     def _write(self, post: records.Post, present: letters.Present) -> None:
         campaign = self.campaigns.get(post.campaign)

@@ -25,6 +25,7 @@ from deliverybot import (
     mail,
     model,
     outcomes,
+    recipients,
     relay_health,
 )
 from deliverybot.ledger import queue, records
@@ -92,6 +93,8 @@ async def _hand_over(
     def handing_over() -> None:
         nonlocal over
         lease = dt.timedelta(seconds=desk.settings.mail.timeouts.done + LEASE_MARGIN)
+        if agenda.overslept(row, desk, claim.at):
+            raise errors.LostClaim("the office has closed since")
         if row.linked:
             days = desk.campaigns[row.campaign].delivery.link_days
             book.links.leaves(row.id, desk.clock() + dt.timedelta(days=days))
@@ -112,8 +115,8 @@ async def _hand_over(
         reply = model.Reply(outcome=outcome, phase="stop", text="deliverybot was stopped")
         _settle(book, desk, row, claim, reply)
         raise
-    except errors.LostClaim:
-        text = "another worker took it over; nothing was handed over"
+    except errors.LostClaim as error:
+        text = f"nothing was handed over: {error}"
         return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
     except errors.NotMarked as error:
         return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
@@ -173,6 +176,9 @@ async def _claim(
             continue
         if approvals.expired(row, desk.campaigns.get(row.campaign), now):
             continue  # the next look holds it
+        if ended := recipients.ended(desk.campaigns[row.campaign], target, now):
+            recipients.hold(book, row, ended, now)
+            continue
         desk.in_hand.add(row.id)
         try:
             changed = await asyncio.to_thread(_changed, row, desk)
@@ -185,7 +191,7 @@ async def _claim(
             return None
         claim = book.deliveries.claim(
             row, owner=desk.owner, lease=_lease(desk.settings.mail), now=now,
-            quota=agenda.quota(target, now), pace=pace,
+            quotas=recipients.quotas(desk.campaigns, row.email, now), pace=pace,
         )  # fmt: skip
         if claim is not None:
             return dataclasses.replace(row, first_try=row.first_try or now), claim

@@ -90,6 +90,7 @@ _EXPECTED = {
     "tuple": "a list in [ ]",
     "dict": "a section",
     "model": "a section",
+    "date": "a day such as 2027-01-31",
     "datetime": "a date and time such as 2026-12-01T09:00:00",
 }
 _LIMITS = {

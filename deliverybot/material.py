@@ -50,7 +50,7 @@ def inputs(case: Case, settings: config.Settings) -> str:
         case.files,
         campaign.model_dump_json(include=shown),
         campaign.delivery.model_dump_json(include={"signers", "addressees", "link_days"}),
-        repr([_named(target) for target in _addressees(case)]),
+        repr([named(target) for target in _addressees(case)]),
         settings.sender.model_dump_json(),
         settings.pdf.model_dump_json(include={"paper", "names_in_letter", "volume"}),
         settings.public_url,
@@ -82,8 +82,8 @@ def facts(book: ledger.Ledger, case: Case, settings: config.Settings) -> render.
         sender_name=settings.sender.name,
         sender_address=settings.sender.address,
         reply_to=settings.sender.reply_to,
-        target=_named(case.target),
-        targets=tuple(_named(target) for target in _addressees(case)),
+        target=named(case.target),
+        targets=tuple(named(target) for target in _addressees(case)),
         figures=figures,
         signers=_in_order(book, case) if attach and not bound else None,
         volumes=volumes.count(milestone.upto, settings.pdf.volume) if attach and bound else 0,
@@ -177,7 +177,8 @@ def _addressees(case: Case) -> tuple[campaigns.Target, ...]:
     return (case.target,)
 
 
-def _named(target: campaigns.Target) -> model.Target:
+def named(target: campaigns.Target) -> model.Target:
+    """Return a target as a letter knows it."""
     return model.Target(
         id=target.id,
         name=target.name,

@@ -25,6 +25,7 @@ class Delivery(enum.StrEnum):
     APPROVED = "approved"  #: a courier claims it in the target's hours
     SENDING = "sending"  #: the courier that claimed it; after a crash, recovery
     HANDING_OVER = "handing_over"  #: the relay's answer; after a crash, recovery
+    MERGED = "merged"  #: the delivery in whose mail it goes
     SENT = "sent"  #: a bounce or an answer
     RETRYING = "retrying"  #: a courier, not before `next_try`
     REFUSED = "refused"  #: nobody: the address is dead
@@ -115,15 +116,21 @@ class Forward(enum.StrEnum):
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled", "suppressed"}),
     "held": frozenset({"held", "approved", "superseded", "cancelled", "suppressed"}),
-    "approved": frozenset({"held", "sending", "superseded", "cancelled", "suppressed"}),
+    "approved": frozenset({"held", "sending", "merged", "superseded", "cancelled", "suppressed"}),
     "sending": frozenset({"handing_over", "approved", "retrying", "refused", "human", "due"}),
     "handing_over": frozenset(
         {"sent", "approved", "retrying", "refused", "human", "unsure", "due"}
     ),
     "retrying": frozenset({"held", "sending", "human", "superseded", "cancelled", "suppressed"}),
-    "human": frozenset({"held", "sent", "approved", "cancelled", "superseded"}),
-    "unsure": frozenset({"sent", "approved", "held", "retrying", "refused", "human", "due"}),
-    "refused": frozenset({"held", "cancelled"}),
+    "human": frozenset({"held", "sent", "approved", "merged", "cancelled", "superseded"}),
+    "unsure": frozenset(
+        {"sent", "approved", "held", "merged", "retrying", "refused", "human", "due"}
+    ),
+    "refused": frozenset({"held", "merged", "cancelled"}),
+    # On its own way again, or wherever the mail that it goes in has come to.
+    "merged": frozenset(
+        "held approved sent unsure refused human superseded cancelled suppressed".split()
+    ),
     "sent": frozenset({"bounced", "answered"}),
     "bounced": frozenset({"answered"}),
     "answered": frozenset(),

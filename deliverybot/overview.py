@@ -5,13 +5,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from deliverybot import agenda, approvals, config, installation, ledger, milestones, relay_health
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
-from deliverybot.ledger import pacing, records
+from deliverybot.ledger import records
 from deliverybot.mail import frozen
 
 #: States in which a person must do something.
@@ -123,7 +123,8 @@ def status(
 ) -> Status:
     """Work out where each campaign stands, as of `now`."""
     relay = relay_health.of(book, settings.mail)
-    crowd = book.pacing.crowd(agenda.pace(settings, now))
+    outlook = agenda.Outlook(book, settings, known, now)
+    forbidden = book.suppressions.look()
     found = []
     back = book.returns.counts()
     waiting = trouble = 0
@@ -138,7 +139,8 @@ def status(
         trouble += bool(standing.problem)
         reasons = [*_source_reasons(campaign, standing), *_row_reasons(letters, posts)]
         reasons += _comment_reasons(book, campaign)
-        reasons += _waiting_reasons(letters, campaign, crowd=crowd, now=now)
+        reasons += _forbidden_reasons(campaign, forbidden)
+        reasons += _waiting_reasons(letters, outlook)
         reasons += [
             f"post {row.id} on {row.outlet} cannot go: the campaign tells nothing there any more"
             for row in posts
@@ -271,25 +273,25 @@ def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> 
     return reasons
 
 
-def _waiting_reasons(
-    letters: list[records.Delivery],
-    campaign: campaigns.Campaign,
-    *,
-    crowd: pacing.Crowd,
-    now: dt.datetime,
+def _forbidden_reasons(
+    campaign: campaigns.Campaign, forbidden: Callable[[str], records.Suppression | None]
 ) -> list[str]:
+    """Say which targets must not be written to."""
+    return [
+        f"{target.id} {found}" for target in campaign.targets if (found := forbidden(target.email))
+    ]
+
+
+def _waiting_reasons(letters: list[records.Delivery], outlook: agenda.Outlook) -> list[str]:
     """Say when an approved letter will go, where that is not now."""
     reasons = []
     for row in letters:
         if row.state not in {"approved", "retrying"}:
             continue
-        at, why = agenda.when(row, campaign, now)
-        if at is None:
-            reasons.append(f"delivery {row.id} to {row.target} cannot go: {why}")
-        elif at > now:
-            reasons.append(
-                f"delivery {row.id} to {row.target} goes at {at:%Y-%m-%d %H:%M} UTC: {why}"
-            )
-        elif slow := crowd.why_not(row.email):
-            reasons.append(f"delivery {row.id} to {row.target} waits: {slow}")
+        prospect = outlook.of(row)
+        what = f"delivery {row.id} to {row.target}"
+        if prospect.at is None:
+            reasons.append(f"{what} cannot go: {prospect.why}")
+        elif prospect.waits_for is not None:
+            reasons.append(f"{what} {prospect}")
     return reasons

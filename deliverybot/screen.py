@@ -275,6 +275,12 @@ def normalise_email(address: str) -> str | None:
     return f"{local}@{domain}"
 
 
+def domains(address: str) -> tuple[str, ...]:
+    """Return the domains under which the same mailbox may be written, in small letters."""
+    domain = (normalise_email(address) or "").rpartition("@")[2]
+    return tuple(sorted(_GMAIL)) if domain in _GMAIL else (domain,)
+
+
 def masked(address: str) -> str:
     """Return an address as a person may be shown it: ``c…o@cloud.example``."""
     local, _, domain = (normalise_email(address) or "").rpartition("@")

@@ -74,6 +74,12 @@ def recognition_key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
     return key
 
 
+def recall(state_dir: pathlib.Path, book: ledger.Ledger) -> None:
+    """Tell the ledger the key, where there is one already."""
+    if (state_dir / "recognition.key").exists():
+        recognition_key(state_dir, book)
+
+
 async def read(
     book: ledger.Ledger,
     campaign: campaigns.Campaign,

@@ -354,6 +354,12 @@ def moment(time: dt.datetime) -> dt.datetime:
     return time
 
 
+def day(date: dt.date) -> dt.date:
+    """Return the day if it lies in a year that a campaign can mean."""
+    moment(dt.datetime.combine(date, dt.time()))
+    return date
+
+
 def _checked(function: object) -> pydantic.AfterValidator:
     return pydantic.AfterValidator(lambda text: (function(text), text)[1])  # type: ignore[operator]
 
@@ -361,6 +367,7 @@ def _checked(function: object) -> pydantic.AfterValidator:
 #: More than there are people; the integers of PostgreSQL end soon after.
 Count = Annotated[int, pydantic.Field(gt=0, le=2_000_000_000)]
 Moment = Annotated[dt.datetime, pydantic.AfterValidator(moment)]
+Day = Annotated[dt.date, pydantic.AfterValidator(day)]
 Duration = Annotated[str, _checked(seconds)]
 Delay = Annotated[str, _checked(delay)]
 Size = Annotated[str, _checked(size)]

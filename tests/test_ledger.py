@@ -1376,7 +1376,7 @@ def test_the_quota_counts_an_address_over_all_campaigns(
 
     def claim(row: records.Delivery, now: dt.datetime = NOW) -> queue.Claim | None:
         late = queue.Quota(most=1, since=now - dt.timedelta(days=7))
-        return book.deliveries.claim(row, owner="w", lease=build.LEASE, now=now, quota=late)
+        return book.deliveries.claim(row, owner="w", lease=build.LEASE, now=now, quotas=[late])
 
     first = claim(rows[0])
     assert first is not None
@@ -1405,7 +1405,7 @@ def test_workers_at_once_keep_to_the_quota(
     def work(row: records.Delivery) -> None:
         with contextlib.closing(ledger.open_ledger(url)) as mine:
             if mine.deliveries.claim(
-                row, owner=f"w{row.id}", lease=build.LEASE, now=NOW, quota=quota
+                row, owner=f"w{row.id}", lease=build.LEASE, now=NOW, quotas=[quota]
             ):
                 won.append(row.id)
 

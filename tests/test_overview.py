@@ -190,7 +190,7 @@ def test_an_approved_letter_says_when_it_goes(
     assert status(book, plan, options)[0].reasons == ()
     build.put(book, "delivery", row.id, first_try=NOW, next_try=NOW + dt.timedelta(minutes=20))
     (reason,) = status(book, plan, options)[0].reasons
-    assert "goes at 2026-11-23 15:20 UTC: waits before the next try" in reason
+    assert "goes on Mon 2026-11-23 15:20 UTC: waits before the next try" in reason
     gone = build.campaign(tmp_path, posts=(), targets=("somebody-else",))
     assert "cannot go" in status(book, gone, options)[0].reasons[0]
 

@@ -151,7 +151,10 @@ def _show(row: records.Delivery, settings: config.Settings) -> None:
             ("  subject", row.subject),
             ("  to", f"{row.to_name} <{row.email}>"),
             ("  pages", row.pages),
-            ("  PDF", settings.state / row.pdf),
+            *(
+                ("  PDF", settings.state / path)
+                for path in ([row.pdf] if row.words else frozen.attached(row))
+            ),
             *((f"  {what}", settings.state / path) for what, path, _ in frozen.several(row)),
             ("  digest", row.digest[:16]),
         ]

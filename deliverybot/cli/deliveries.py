@@ -14,7 +14,7 @@ from deliverybot import errors, model
 from deliverybot.cli import links, out, returns
 
 if TYPE_CHECKING:
-    from deliverybot import config, ledger
+    from deliverybot import agenda, config, ledger
     from deliverybot.ledger import records
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -53,9 +53,11 @@ def deliveries_list(
 ) -> None:
     """List deliveries."""
     settings = call.settings()
-    rows = call.book(settings).deliveries.select(campaign=campaign, states=state or None)
+    book = call.book(settings)
+    rows = book.deliveries.select(campaign=campaign, states=state or None)
     if as_json:
-        out.dump([_delivery(row, settings) for row in rows])
+        outlook = _outlook(book, settings)
+        out.dump([_delivery(row, settings, outlook) for row in rows])
         return
     columns = ("id", "campaign", "milestone", "target", "state", "why")
     out.table(
@@ -84,9 +86,20 @@ def posts_list(call: out.Call, campaign: str | None, state: tuple[str, ...], as_
     )
 
 
-def _delivery(row: records.Delivery, settings: config.Settings) -> dict[str, Any]:
+def _outlook(book: ledger.Ledger, settings: config.Settings) -> agenda.Outlook:
+    """Return when each delivery goes; of a campaign that cannot be read, none does."""
+    from deliverybot import agenda, campaign
+
+    known = campaign.readable(settings.schedules)
+    return agenda.Outlook(book, settings, {one.slug: one for one in known}, out.now())
+
+
+def _delivery(
+    row: records.Delivery, settings: config.Settings, outlook: agenda.Outlook
+) -> dict[str, Any]:
     from deliverybot.mail import frozen
 
+    prospect = outlook.of(row)
     return {
         "id": row.id,
         "campaign": row.campaign,
@@ -111,6 +124,10 @@ def _delivery(row: records.Delivery, settings: config.Settings) -> dict[str, Any
         "sent_at": row.sent_at,
         "why": row.why,
         "problem": row.problem or None,
+        "merged_into": row.merged_into,
+        "goes_at": prospect.at,
+        "waits_for": prospect.waits_for,
+        "waits_why": prospect.why or None,
     }
 
 
@@ -147,7 +164,8 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
     settings = call.settings()
     book = call.book(settings)
     row = book.deliveries.get(ident)
-    known = _delivery(row, settings)
+    outlook = _outlook(book, settings)
+    known = _delivery(row, settings, outlook)
     known |= _several(row, settings, as_json=as_json)
     if found := book.links.select(deliveries=[row.id]):
         known["link"] = links.told(found[-1], as_json=as_json)
@@ -159,6 +177,8 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
     back = book.returns.all(delivery_id=row.merged_into or row.id)
     if as_json:
         known["returns"] = [returns.known(one, settings) for one in back]
+    else:
+        known |= {"goes_at": str(outlook.of(row)), "waits_why": None}
     _show(book, "delivery", row, known, as_json=as_json)
     if not as_json:
         returns.table(back, title="Came back")

@@ -69,10 +69,11 @@ class Call:
 
     def book(self, settings: config.Settings) -> ledger.Ledger:
         """Open the ledger; it is closed when the command ends."""
-        from deliverybot import ledger
+        from deliverybot import ledger, signatures
 
         book = ledger.open_ledger(settings.database_url)
         click.get_current_context().call_on_close(book.close)
+        signatures.recall(settings.state, book)
         return book
 
 

@@ -88,7 +88,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
 
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
-    from deliverybot import campaign
+    from deliverybot import campaign, render
     from deliverybot.mail import dkim
 
     try:
@@ -104,6 +104,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     for one in known:
         found += _campaign(one, settings)
     found += dkim.check(settings) + _installation(call, settings) + _names(call, settings, known)
+    found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if not offline:
         found += asyncio.run(_outside(settings))
     return found
@@ -142,6 +143,18 @@ def _installation(call: out.Call, settings: config.Settings) -> list[errors.Faul
     except errors.LedgerError as error:
         found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
     return found
+
+
+def _targets(
+    call: out.Call, settings: config.Settings, known: list[campaigns.Campaign]
+) -> list[errors.Fault]:
+    """Look whether each target may be written to, and for how long."""
+    from deliverybot import recipients
+
+    # A ledger that does not answer is named elsewhere.
+    with contextlib.suppress(errors.LedgerError), contextlib.closing(call.book(settings)) as book:
+        return recipients.check(known, book.suppressions.look(), out.now())
+    return recipients.check(known, lambda _: None, out.now())
 
 
 def _names(

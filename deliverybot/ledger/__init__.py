@@ -10,6 +10,7 @@
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
     ledger.links        select, find, leaves, withdraw, extend, visited
+    ledger.digests      members, merge, dissolve
     ledger.suppressions add, of, all, lift
     ledger.pacing       crowd
     ledger.relay        read, swap
@@ -31,8 +32,8 @@ import sqlalchemy as sa
 from deliverybot import model
 from deliverybot.ledger import audit as audits
 from deliverybot.ledger import comments as comment_verbs
-from deliverybot.ledger import links as link_verbs
 from deliverybot.ledger import (
+    digests,
     lock,
     migrate,
     pacing,
@@ -46,6 +47,7 @@ from deliverybot.ledger import (
     tallies,
     volumes,
 )
+from deliverybot.ledger import links as link_verbs
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
 
@@ -76,6 +78,7 @@ class Ledger:
             record=records.Post,
             moves=model.POST_MOVES,
         )
+        self.digests = digests.Digests(database)
         self.suppressions = suppressions.Suppressions(database)
         self.relay = relay.Relay(database)
         self.pacing = pacing.Pacing(database)

@@ -10,10 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from deliverybot import errors, model
-from deliverybot.ledger import records, store, tables
+from deliverybot.ledger import digests, records, store, tables
 
 _M = tables.milestones
 _C = tables.campaigns
+_D = tables.deliveries
 
 #: Work in these states has not left the house and never will once replaced.
 _REPLACEABLE = {
@@ -235,6 +236,9 @@ class _Work:
             here = (table.c.milestone_id == milestone.id) & (table.c.version == milestone.version)
             if self._tx.scalar(sa.select(table.c.id).where(here, gone).limit(1)) is not None:
                 return
+        here = (_D.c.milestone_id == milestone.id) & (_D.c.version == milestone.version)
+        if self._tx.scalar(digests.out(here).limit(1)) is not None:
+            return
         query = sa.update(_M).where(_M.c.id == milestone.id, _M.c.state == "crossed")
         if not self._tx.execute(query.values(state="withdrawn")).rowcount:
             return
@@ -263,6 +267,9 @@ class _Work:
     ) -> None:
         open_ = here & table.c.state.in_(_REPLACEABLE[thing])
         if thing == "delivery":
+            digests.loosen(self._tx, here, why=why, now=self._now)
+            # A digest that may have arrived stays what it was.
+            open_ &= table.c.alone == ""
             # Who has the first of several mails gets the others, too.
             open_ &= table.c.part == 1
         for row in self._tx.execute(sa.select(table.c.id, table.c.state).where(open_)).all():

@@ -72,6 +72,28 @@ class Pacing:
         with self._db.read() as tx:
             return crowd(tx, pace)
 
+    def frees(self, pace: Pace, where: str, now: dt.datetime) -> tuple[dt.datetime, str] | None:
+        """Return when a letter to a domain may leave, and why not now; None where it may now."""
+        with self._db.read() as tx:
+            found = crowd(tx, pace)
+            why = found.why_not(f"@{where}")
+            if not why:
+                return None
+            joined = _A.join(_D, _A.c.row_id == _D.c.id)
+            query = sa.select(_A.c.at, _D.c.email).select_from(joined)
+            lately = query.where(_HANDED, _A.c.at > pace.since).order_by(_A.c.at)
+            left = [row for row in tx.execute(lately) if row.at is not None]
+        used, most = found.used, pace.per_hour
+        if not found.is_full:
+            left = [row for row in left if domain(row.email) == where]
+            used, most = found.used_by_domain.get(where, 0), pace.per_domain_per_hour
+        if used < most or not most:
+            return now, why  # it waits for what is on its way
+        # So many must be an hour old before there is room for one.
+        over = used - most
+        at = left[over].at if over < len(left) else now
+        return at + (now - pace.since), why
+
 
 def crowd(tx: sa.Connection, pace: Pace) -> Crowd:
     """Count, inside the transaction that claims a row or only to look.

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from deliverybot import errors, model
 from deliverybot.ledger import attempts as tries
-from deliverybot.ledger import pacing, records, rows, suppressions, tables
+from deliverybot.ledger import digests, pacing, records, rows, suppressions, tables
 
 _C = tables.campaigns
 
@@ -39,6 +39,8 @@ class Claim:
     fence: int
     #: For a dead worker's row: the state it was seen in, and worthless in any other.
     seen: str = ""
+    #: When it was given.
+    at: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,28 +172,29 @@ class Queue(rows.Rows[rows.Row]):
         owner: str,
         lease: dt.timedelta,
         now: dt.datetime,
-        quota: Quota | None = None,
+        quotas: Sequence[Quota] = (),
         pace: pacing.Pace | None = None,
     ) -> Claim | None:
         """Move a ready row to `sending` under a new fencing number.
 
         None when somebody else was faster, other bytes were approved since, a
         newer milestone has taken the row's place, its address is suppressed, or
-        `quota` or `pace` is used up (all checked in the same transaction, for all
-        who work on this ledger).
+        one of `quotas` or `pace` is used up (all checked in the same transaction,
+        for all who work on this ledger).
         """
         with self._db.change() as tx:
             current = self._fresh(tx, row.id)
-            if current.state != row.state or current.fence != row.fence:
-                return None
-            if current.approved_digest != row.approved_digest:
+            same = current.state == row.state and current.fence == row.fence
+            if not same or current.approved_digest != row.approved_digest:
                 return None
             if ended := self._ended(tx, current):
                 state, why = ended
                 self._move(tx, current, state, {}, who="deliverybot", why=why, now=now)
                 return None
+            if not self._whole(tx, current):
+                return None
             # A letter counts once, and is not left half sent.
-            if quota is not None and not _begun(current) and self._used(tx, current, quota):
+            if not _begun(current) and any(self._used(tx, current, one) for one in quotas):
                 return None
             if pace is not None and self._too_fast(tx, current, pace):
                 return None
@@ -207,7 +210,7 @@ class Queue(rows.Rows[rows.Row]):
                 # A post has no dot to hold: from here on it may be there.
                 values["handed_at"] = now
             self._move(tx, current, "sending", values, who=owner, why="claimed", now=now)
-            return Claim(id=row.id, fence=current.fence + 1)
+            return Claim(id=row.id, fence=current.fence + 1, at=now)
 
     def hand_over(
         self,
@@ -299,6 +302,13 @@ class Queue(rows.Rows[rows.Row]):
         stop = self._suppression(tx, row)
         return None if stop is None else ("suppressed", str(stop))
 
+    def _whole(self, tx: sa.Connection, row: rows.Row) -> bool:
+        """Tell whether a letter goes alone, or all that go in its mail still may."""
+        carries = isinstance(row, records.Delivery) and row.alone
+        members = digests.whole(tx, row.id) if carries else []
+        fresh = (self._fresh(tx, member.id) for member in members or ())
+        return members is not None and not any(self._outrun(tx, one) for one in fresh)
+
     def _suppression(self, tx: sa.Connection, row: rows.Row) -> records.Suppression | None:
         if not isinstance(row, records.Delivery):
             return None
@@ -323,15 +333,9 @@ class Queue(rows.Rows[rows.Row]):
         return bool(pacing.crowd(tx, pace).why_not(email))
 
     def _used(self, tx: sa.Connection, row: rows.Row, quota: Quota) -> bool:
-        t = self._t
-        email = row.email if isinstance(row, records.Delivery) else ""
-        in_work = t.c.state.in_(("sending", "handing_over"))
-        query = sa.select(sa.func.count()).where(
-            sa.func.lower(t.c.email) == email.lower(),
-            t.c.id != row.id,
-            in_work | (t.c.handed_at > quota.since),
-        )
-        return int(tx.scalar(query) or 0) >= quota.most
+        if not isinstance(row, records.Delivery):
+            return False
+        return len(self._mailed(tx, row.email, quota.since, besides=row.id)) >= quota.most
 
 
 def _same_person(one: str, other: str) -> bool:

@@ -162,6 +162,8 @@ class Delivery(_Work):
     room: int
     #: The delivery whose mail this letter goes with.
     merged_into: int | None
+    #: Of a delivery that carries others: JSON, what it was before their mail was written into it.
+    alone: str
     sent_at: dt.datetime | None
 
 
@@ -290,9 +292,9 @@ class Suppression(_Record):
 #: What each reason means, in the words that a campaigner reads.
 _SAID = {
     "asked": "asked not to be written to",
-    "bounced": "the address is dead",
-    "complained": "a letter was reported as spam",
-    "by-hand": "not to be written to, a person said so",
+    "bounced": "cannot be reached: the address is dead",
+    "complained": "reported a letter as spam",
+    "by-hand": "is not to be written to, a person said so",
 }
 
 

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
-from deliverybot import errors, model
+from deliverybot import errors, model, screen
 from deliverybot.ledger import attempts as tries
-from deliverybot.ledger import records, store, tables
+from deliverybot.ledger import digests, records, store, tables
 
 Row = TypeVar("Row", records.Delivery, records.Post)
 _C = tables.campaigns
@@ -24,6 +24,7 @@ _HINTS: Mapping[str, str] = {
     "handing_over": "it is on its way just now; look again in a minute",
     "retrying": "it goes again by itself; `hold` or `cancel` stops that",
     "unsure": "settle it with `resolve`",
+    "merged": "it goes in another one's mail; `hold` or `cancel` takes it out of that",
     "human": "`resolve` or `cancel` it",
     "refused": "mend what was refused, then `hold` it, then `approve`",
     **dict.fromkeys(("sent", "posted"), "it is gone and cannot be called back"),
@@ -100,6 +101,11 @@ class Rows(Generic[Row]):
         with self._db.read() as tx:
             return [self._record.of(row) for row in tx.execute(query)]
 
+    def mailed(self, address: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
+        """Return when mails to one mailbox were handed over since a time; `now` for one in work."""
+        with self._db.read() as tx:
+            return [at or now for at in self._mailed(tx, address, since)]
+
     def person_approved(self, campaign: str, aim: str, *, before: int) -> bool:
         """Tell whether a person approved an earlier milestone's row for a target or outlet."""
         query = (
@@ -138,6 +144,28 @@ class Rows(Generic[Row]):
         move = self._write if shown else self._move
         move(tx, row, new, values, who=who, why=why, now=now)
         return self._fresh(tx, row.id)
+
+    def _mailed(
+        self, tx: sa.Connection, address: str, since: dt.datetime, *, besides: int = 0
+    ) -> list[dt.datetime | None]:
+        """Return when mails to a mailbox were handed over since a time; None for one in work.
+
+        Addresses are compared as `screen` does: case and plus tags count for nothing.
+        """
+        t = self._t
+        box = screen.normalise_email(address) or ""
+        in_work = t.c.state.in_(("sending", "handing_over"))
+        domain = sa.or_(
+            *(sa.func.lower(t.c.email).like(f"%@{name}") for name in screen.domains(address))
+        )
+        query = sa.select(t.c.email, t.c.state, t.c.handed_at).where(
+            domain, t.c.id != besides, in_work | (t.c.handed_at > since)
+        )
+        return [
+            None if row.state in {"sending", "handing_over"} else row.handed_at
+            for row in tx.execute(query)
+            if screen.normalise_email(row.email) == box
+        ]
 
     def _query(self) -> sa.Select[Any]:
         t = self._t
@@ -188,6 +216,9 @@ class Rows(Generic[Row]):
     ) -> None:
         """Change the state by compare-and-set, with its audit row."""
         t = self._t
+        digest = self._digest(tx, row)
+        if digest is not None and digests.leave(tx, digest, new, why=why, now=now):
+            values = {**values, "merged_into": None}
         same = (t.c.id == row.id) & (t.c.state == row.state) & (t.c.fence == row.fence)
         done = tx.execute(sa.update(t).where(same).values({"why": why, **values, "state": new}))
         if done.rowcount != 1:
@@ -197,3 +228,16 @@ class Rows(Generic[Row]):
             tx, at=now, who=who, thing=self._thing, ref=row.id, campaign=row.campaign,
             old=row.state, new=new, why=why,
         )  # fmt: skip
+        if digest is not None:
+            digests.follow(tx, digest, new, values, who=who, now=now)
+
+    def _digest(self, tx: sa.Connection, row: Row) -> records.Delivery | None:
+        """Return a delivery as it is by now, where it carries others or goes in another's mail."""
+        t = self._t
+        if self._thing != "delivery":
+            return None
+        bound = (t.c.merged_into.is_not(None)) | (t.c.alone != "")
+        if tx.scalar(sa.select(t.c.id).where(t.c.id == row.id, bound)) is None:
+            return None
+        current = self._fresh(tx, row.id)
+        return current if isinstance(current, records.Delivery) else None

@@ -10,21 +10,21 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from deliverybot import errors, model, screen
-from deliverybot.ledger import correspondence, records, store, tables
+from deliverybot.ledger import correspondence, digests, records, store, tables
 
 _S = correspondence.suppressions
 _D = tables.deliveries
-_C = tables.campaigns
 #: Keeps these hashes apart from all others under the same key.
 _DOMAIN = b"deliverybot suppression\0"
 #: What deliverybot itself signs with: a machine lifts nothing.
 _MACHINES = frozenset({"", "deliverybot"})
 #: Nothing has left for certain from these, or a second copy would.
-_OPEN = ("due", "held", "approved", "retrying", "merged")
+_OPEN = ("due", "held", "approved", "retrying")
 
 
 class Suppressions:
@@ -82,6 +82,14 @@ class Suppressions:
         """Return why an address must not be written to; None where it may."""
         with self._db.read() as tx:
             return standing(tx, self._db.secret, address)
+
+    def look(self) -> Callable[[str], records.Suppression | None]:
+        """Give the test for many addresses, from one reading."""
+        with self._db.read() as tx:
+            rows = tx.execute(_S.select().where(_S.c.lifted_at.is_(None)).order_by(_S.c.id)).all()
+        found = {row.key: records.Suppression.of(row) for row in reversed(rows)}
+        secret = self._db.secret
+        return lambda address: found.get(key(secret, address)) if found else None
 
     def all(self) -> list[records.Suppression]:
         """Return all that were ever suppressed, oldest first, lifted ones too."""
@@ -142,15 +150,22 @@ def _stop(
 ) -> None:
     """Suppress what waits for an address; what is on its way to the relay goes its way."""
     normal = screen.normalise_email(address)
-    query = sa.select(_D.c.id, _D.c.email, _D.c.state, _C.c.slug).select_from(
-        _D.join(_C, _D.c.campaign_id == _C.c.id)
-    )
-    for row in tx.execute(query.where(_D.c.state.in_(_OPEN)).order_by(_D.c.id)).all():
-        if screen.normalise_email(row.email) != normal:
+    waiting = sa.select(_D.c.id, _D.c.email).where(_D.c.state.in_((*_OPEN, "merged")))
+    idents = [
+        row.id
+        for row in tx.execute(waiting.order_by(_D.c.id))
+        if screen.normalise_email(row.email) == normal
+    ]
+    why = str(found)
+    digests.loosen(tx, _D.c.id.in_(idents), why=why, now=now)
+    for ident in idents:
+        row = digests.fresh(tx, ident)
+        if row.state not in _OPEN:
             continue
-        values = {"state": "suppressed", "why": str(found), "fence": _D.c.fence + 1}
-        tx.execute(sa.update(_D).where(_D.c.id == row.id).values(values))
+        digests.leave(tx, row, "suppressed", why=why, now=now)
+        values = {"state": "suppressed", "why": why, "fence": _D.c.fence + 1}
+        tx.execute(sa.update(_D).where(_D.c.id == ident).values(values))
         store.record(
-            tx, at=now, who=who, thing="delivery", ref=row.id, campaign=row.slug,
-            old=row.state, new="suppressed", why=str(found),
+            tx, at=now, who=who, thing="delivery", ref=ident, campaign=row.campaign,
+            old=row.state, new="suppressed", why=why,
         )  # fmt: skip

@@ -276,6 +276,8 @@ deliveries = sa.Table(
     sa.Column("room", sa.Integer, nullable=False, server_default="0"),
     #: The delivery whose mail this letter goes with, as a section of a digest.
     sa.Column("merged_into", sa.Integer),
+    #: Of a delivery that carries others: JSON, what it was before their mail was written into it.
+    sa.Column("alone", sa.Text, nullable=False, server_default=""),
     sa.Column("sent_at", Utc),
     sa.UniqueConstraint("milestone_id", "version", "target"),
     sa.Index("ix_deliveries_state", "state"),

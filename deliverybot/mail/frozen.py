@@ -179,6 +179,13 @@ def _attachments(row: Row, state_dir: pathlib.Path, number: int) -> tuple[messag
     if not row.pdf:
         return ()
     mails = _files(row)
+    if len(mails) == 1 and all("name" in file for file in mails[0]):
+        return tuple(
+            message.Attachment(
+                path=state_dir / file["path"], name=file["name"], sha256=file["sha256"]
+            )
+            for file in mails[0]
+        )
     if len(mails) <= 1:
         name = f"{row.campaign}.pdf"
         return (message.Attachment(path=state_dir / row.pdf, name=name, sha256=row.pdf_sha256),)

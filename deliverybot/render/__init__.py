@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from deliverybot import errors
-from deliverybot.render import facts, message, page, shelf, words
+from deliverybot.render import digest, facts, message, page, shelf, words
 
 Facts = facts.Facts
 Page = page.Page
@@ -13,6 +13,8 @@ Mail = message.Mail
 Text = message.Text
 
 Part = facts.Part
+Digest = digest.Facts
+Section = digest.Section
 
 letter = page.letter
 cover = page.cover
@@ -21,6 +23,7 @@ mail = message.mail
 part = message.part
 subject = words.of_several
 post = message.post
+together = digest.mail
 fingerprint = shelf.fingerprint
 group = words.group
 require = page.require
@@ -35,11 +38,15 @@ def check(
     """Name everything that is wrong with a letter's files, without any facts.
 
     ``letter`` is letter.html or letter.md with its style, ``mail`` is mail.txt
-    with its HTML page and part.txt, anything else a template of plain text.
+    with its HTML page and part.txt, ``digest`` the mail of several letters,
+    anything else a template of plain text.
     """
     files = shelf.Shelf(folder=folder)
     faults = []
     for name in names:
+        if name == "digest":
+            faults += digest.check(folder)
+            continue
         if name == "letter":
             faults += page.check(files)
         elif name == "mail":

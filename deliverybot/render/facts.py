@@ -86,11 +86,9 @@ def values(facts: Facts) -> dict[str, object]:
         "language": facts.language,
         "direction": words.direction(facts.language),
         "voice": facts.voice,
-        "sender": _Sender(
-            name=facts.sender_name, address=facts.sender_address, reply_to=facts.reply_to
-        ),
-        "target": _person(facts.target),
-        "targets": [_person(target) for target in facts.targets],
+        "sender": sender(facts.sender_name, facts.sender_address, facts.reply_to),
+        "target": person(facts.target),
+        "targets": [person(target) for target in facts.targets],
         "milestone": figures.milestone,
         "signatures": figures.signatures,
         "listed": figures.listed,
@@ -143,7 +141,13 @@ def as_of(facts: Facts) -> dt.date:
     return min(facts.figures.as_of.date(), facts.date)
 
 
-def _person(target: model.Target) -> _Person:
+def sender(name: str, address: str, reply_to: str) -> _Sender:
+    """Return what templates may know of the sender."""
+    return _Sender(name=name, address=address, reply_to=reply_to)
+
+
+def person(target: model.Target) -> _Person:
+    """Return what templates may know of a target."""
     return _Person(
         name=target.name,
         role=target.role,

@@ -69,9 +69,9 @@ def _mail(
         body = filler.fill(name, known, kept).lstrip("\n")
         if not subject:
             first, _, body = body.partition("\n")
-            subject = kept.plain(_after_subject(first)).strip()
-            faults += _subject_faults(subject, files)
-        parts = _paragraphs(body.strip("\n"), kept)
+            subject = kept.plain(after_subject(first)).strip()
+            faults += subject_faults(subject, files)
+        parts = paragraphs(body.strip("\n"), kept)
         frame = known | {"subject": subject, "body": vault.Piece(html=parts)}
         page = kept.markup(filler.fill("mail.html", frame, kept))
     except errors.LetterError as error:
@@ -117,21 +117,27 @@ def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
     faults += lint.placeholders(source, lines, signed=False)
     if name == "mail.html":
         faults += lint.page(lint.with_blanks(lines), source, files)
+    return faults + (without_subject(source) if name == "mail.txt" else [])
+
+
+def without_subject(source: shelf.Source) -> list[errors.Fault]:
+    """Say where a mail's template does not start with its subject."""
     first = source.text.lstrip("\n").partition("\n")
-    if name == "mail.txt" and not (_SUBJECT.match(first[0]) and first[2].startswith("\n")):
-        what = "the mail starts with a line 'Subject: ...' and an empty line"
-        faults.append(errors.Fault(level="fault", what=what, file=source.shown, line=1))
-    return faults
+    if _SUBJECT.match(first[0]) and first[2].startswith("\n"):
+        return []
+    what = "the mail starts with a line 'Subject: ...' and an empty line"
+    return [errors.Fault(level="fault", what=what, file=source.shown, line=1)]
 
 
-def _after_subject(line: str) -> str:
+def after_subject(line: str) -> str:
+    """Return what the first line of a mail's template says behind ``Subject:``."""
     found = _SUBJECT.match(line)
     return found[1] if found else line
 
 
-def _subject_faults(subject: str, files: shelf.Shelf) -> list[errors.Fault]:
+def subject_faults(subject: str, files: shelf.Shelf, name: str = "mail.txt") -> list[errors.Fault]:
     """Name what no mail header may say (CVE-2024-6923: an encoded word can forge headers)."""
-    source = files.read("mail.txt")
+    source = files.read(name)
     shown = source.shown if source else None
     found = []
     if not subject:
@@ -143,7 +149,7 @@ def _subject_faults(subject: str, files: shelf.Shelf) -> list[errors.Fault]:
     return [errors.Fault(level="fault", what=what, file=shown, line=1) for what in found]
 
 
-def _paragraphs(text: str, kept: vault.Vault) -> str:
+def paragraphs(text: str, kept: vault.Vault) -> str:
     """Set plain text as paragraphs with live links; values stay behind tokens."""
     parts = [part for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
     return "\n".join(f"<p>{_lines(part, kept)}</p>" for part in parts)

@@ -76,6 +76,10 @@ CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 MAIL = frozenset({"parts"})
 #: What the first page of a later part, and the mail that carries it, may print besides.
 PART = frozenset({"part", "parts", "numbers", "first_volume", "last_volume"})
+#: What a digest may print; nothing of a single letter has a meaning there.
+DIGEST = frozenset({"count", "letters", "language", "direction", "sender", "target"})
+#: What a loop may go through.
+_LISTS = ("targets", "letters")
 #: What pages of the theme's kind may print besides.
 FRAME = frozenset({"body", "signed", "names", "remarks", "salutation", "subject"})
 
@@ -125,6 +129,8 @@ class Templates:
     def _print(self, value: object) -> str:
         """Put a value into the vault and print its token."""
         if isinstance(value, vault.Piece):
+            return self._vault.put(value)
+        if isinstance(value, vault.Lines):
             return self._vault.put(value)
         if isinstance(value, jinja2.Undefined):
             return str(value)
@@ -321,7 +327,7 @@ def _called(name: str) -> str:
 
 def _loop(node: jinja2.nodes.For, source: shelf.Source) -> Iterator[errors.Fault]:
     """Name what keeps a loop from being short: what it goes through, and how deep it lies."""
-    if not _is_name(node.iter, "targets"):
+    if not any(_is_name(node.iter, name) for name in _LISTS):
         hint = "write {% for person in targets %}"
         yield _fault(source, node.lineno, "a loop goes through 'targets' and nothing else", hint)
     if _depth(node) > MOST_LOOPS:

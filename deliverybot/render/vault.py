@@ -29,6 +29,12 @@ class Piece:
     late: bool = False
 
 
+class Lines(str):
+    """A text of several lines, which stay lines in plain text."""
+
+    __slots__ = ()
+
+
 class Vault:
     """The values of one rendering, each behind a token nobody can guess."""
 
@@ -87,8 +93,8 @@ class Vault:
         return found
 
     def plain(self, text: str) -> str:
-        """Put the values back into plain text, one line each."""
-        return self._restore(text, one_line)
+        """Put the values back into plain text, one line each unless they are `Lines`."""
+        return self._restore(text, _lines)
 
     def markup(self, text: str) -> str:
         """Put the values back into HTML; a late piece keeps its token."""
@@ -128,6 +134,12 @@ def _place(edges: list[tuple[int, int]], at: int) -> int | None:
             inside_value = index % 2 == 1 and at > shown
             return None if inside_value else kept + at - shown
     return None
+
+
+def _lines(value: str) -> str:
+    if not isinstance(value, Lines):
+        return one_line(value)
+    return "\n".join(one_line(line) for line in value.split("\n"))
 
 
 def one_line(value: str) -> str:

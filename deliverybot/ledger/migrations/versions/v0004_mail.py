@@ -27,6 +27,7 @@ def upgrade() -> None:
         _text("linked"),
         _count("part", "1"),
         _count("room"),
+        _text("alone"),
         sa.Column("merged_into", sa.Integer(), nullable=True),
     ):
         op.add_column("deliveries", column)
