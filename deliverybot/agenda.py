@@ -184,7 +184,7 @@ class Outlook:
         """Yield each time before which a letter cannot go, and why."""
         at, why = when(row, self._known[row.campaign], self._now, office=False)
         if at is not None and at > self._now:
-            fresh = row.state == "approved" and row.first_try is None
+            fresh = _fresh(row)
             word = Waits.UNDO if fresh else Waits.RETRY
             yield at, Waits.TENURE if at == recipients.begins(target) else word, why
         room = self._room(recipients.mailbox(row.email))
@@ -220,7 +220,7 @@ def when(
     at, why = now, ""
     if row.next_try is not None and row.next_try > now:
         at, why = row.next_try, "waits before the next try"
-        if row.state == "approved" and row.first_try is None:
+        if _fresh(row):
             why = f"until then `deliverybot deliveries hold {row.id}` takes the approval back"
     begins = recipients.begins(target)
     if begins is not None and begins > at:
@@ -231,6 +231,11 @@ def when(
     if opens > at:
         why = hours.why_closed(at, target.office, target.timezone, target.holidays)
     return opens, why
+
+
+def _fresh(row: records.Delivery) -> bool:
+    """Tell whether a letter waits for the end of the time in which its approval can be undone."""
+    return row.state == "approved" and row.first_try is None and not row.reply
 
 
 def ready(book: ledger.Ledger, desk: Desk, most: int | None = None) -> int:

@@ -327,12 +327,12 @@ async def test_the_budget_of_an_address_is_kept_over_campaigns(
 ) -> None:
     one = office(target='budget = "1/week"')
     other = build.campaign(one.folder, "other", target='budget = "1/week"')
-    build.grow(one.book, other, 100)
-    one.approve()
     known = {"faces": one.plan, "other": other}
     desk = dataclasses.replace(one.desk, campaigns=known)
     courier = Courier()
     assert await deliveries.send_one(one.book, courier, desk)
+    build.grow(one.book, other, 100)
+    one.approve()
     assert not await deliveries.send_one(one.book, courier, desk)
     one.clock.forward(days=6, hours=23)
     assert not await deliveries.send_one(one.book, courier, desk)
