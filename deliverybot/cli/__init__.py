@@ -21,6 +21,7 @@ from deliverybot.cli import (
     deliveries,
     links,
     out,
+    posts,
     rehearse,
     returns,
     setup,
@@ -66,7 +67,7 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
 
 
 for group in (
-    setup, signatures, work, show, deliveries, links, approvals, returns, suppressions, db,
+    setup, signatures, work, show, deliveries, posts, links, approvals, returns, suppressions, db,
     rehearse, trial,
 ):  # fmt: skip
     for command in group.COMMANDS:
