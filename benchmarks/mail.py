@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import hashlib
 import json
 import pathlib
@@ -127,8 +128,18 @@ def used() -> float:
 
 
 def peak() -> int:
-    """Return the most memory that this process had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most memory that this process had since `forget_peak`, in bytes."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError
+
+
+def forget_peak() -> int:
+    """Let the peak begin at what is in memory now, once nothing is left of the preparation."""
+    gc.collect()
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    return peak()
 
 
 async def measured(work: Callable[[], Awaitable[object]]) -> None:
@@ -145,7 +156,7 @@ async def measured(work: Callable[[], Awaitable[object]]) -> None:
 
     ticking = asyncio.create_task(tick())
     await asyncio.sleep(0.05)
-    stall, busy, memory, cpu, started = 0.0, 0.0, peak(), used(), time.perf_counter()
+    stall, busy, memory, cpu, started = 0.0, 0.0, forget_peak(), used(), time.perf_counter()
     await work()
     wall = time.perf_counter() - started
     ticking.cancel()

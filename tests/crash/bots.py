@@ -312,8 +312,8 @@ def mail_to(box: postbox.Postbox, *, connections: int = 1) -> dict[str, str]:
     return {
         "DELIVERYBOT_MAIL__PORT": str(box.port),
         "DELIVERYBOT_MAIL__CONNECTIONS": str(connections),
-        # All targets are of one domain.
-        "DELIVERYBOT_MAIL__PER_DOMAIN": str(connections),
+        # All targets are of one domain, and all bots share its limit.
+        "DELIVERYBOT_MAIL__PER_DOMAIN": "100",
     }
 
 
