@@ -6,6 +6,8 @@ import contextlib
 import datetime as dt
 import logging
 import pathlib
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -229,3 +231,17 @@ def test_a_start_by_hand_probes_at_once(tmp_path: pathlib.Path, book: ledger.Led
     relay_health.probe_now(book, one.settings.mail, one.clock())
     assert agenda.ready(book, one.desk) == 8
     assert health(one).paused
+
+
+def test_status_says_it(tmp_path: pathlib.Path, book: ledger.Ledger) -> None:
+    one = office(tmp_path, book, 1)
+    with contextlib.closing(ledger.open_ledger(one.settings.database_url)) as own:
+        for _ in range(5):
+            relay_health.note(own, one.settings.mail, DOWN, one.clock())
+    said = subprocess.run(
+        [sys.executable, "-P", "-m", "deliverybot", "status"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = " ".join(said.stdout.split())
+    assert "mailing is paused since 2026-11-23 15:00 UTC, after 5 errors in a row" in words
+    assert "1 in trouble" in words
