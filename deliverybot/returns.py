@@ -6,6 +6,7 @@ id, or a Message-ID; never by a subject or a sender.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
@@ -57,7 +58,7 @@ async def collect(
     try:
         found = await inbox.fetch(box, book.returns.mailbox(box.name).cursor)
         for arrived in found:
-            take(book, settings, arrived, box.name, clock())
+            await take(book, settings, arrived, box.name, clock())
     except (inbox.Failed, errors.WrongState, OSError) as error:
         if book.returns.failed(box.name, str(error)):
             log.error("%s", error)  # noqa: TRY400 - where in the code it arose helps nobody
@@ -67,7 +68,7 @@ async def collect(
     return bool(found)
 
 
-def take(
+async def take(
     book: ledger.Ledger,
     settings: config.Settings,
     arrived: inbox.Arrived,
@@ -82,9 +83,9 @@ def take(
 
     After a crash between them the next reading finds the file there and goes on.
     """
-    sha256 = hashlib.sha256(arrived.raw).hexdigest()
-    path = _keep(settings, sha256, arrived.raw)
-    mail = returned.read(arrived.raw)
+    # In a thread: a hostile mail is a second's work, and letters must not wait for that.
+    sha256, path = await asyncio.to_thread(_keep, settings, arrived.raw)
+    mail = await asyncio.to_thread(returned.read, arrived.raw)
     found = match(book, mail)
     arrival = verbs.Arrival(
         sha256=sha256,
@@ -118,12 +119,13 @@ def _told(meaning: verbs.Meaning, mail: returned.Returned) -> records.Delivery |
     return next((change.row for change in meaning.changes if change.moves), None)
 
 
-def _keep(settings: config.Settings, sha256: str, raw: bytes) -> str:
-    """Have the mail on disk; return its path below state_dir."""
+def _keep(settings: config.Settings, raw: bytes) -> tuple[str, str]:
+    """Have the mail on disk; return its hash and its path below state_dir."""
+    sha256 = hashlib.sha256(raw).hexdigest()
     path = settings.state / "inbox" / sha256[:2] / f"{sha256}.eml"
     with contextlib.suppress(FileExistsError):
         disk.put(path, raw)
-    return str(path.relative_to(settings.state))
+    return sha256, str(path.relative_to(settings.state))
 
 
 def _is_news(book: ledger.Ledger, found: Match | None, mail: returned.Returned) -> bool:

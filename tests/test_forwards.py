@@ -67,14 +67,14 @@ class Office:
     clock: build.Clock
     courier: Courier
 
-    def take(self, raw: bytes) -> records.Return:
+    async def take(self, raw: bytes) -> records.Return:
         arrived = inbox.Arrived(raw=raw, cursor="x")
-        returns.take(self.book, self.desk.settings, arrived, "box", self.clock())
+        await returns.take(self.book, self.desk.settings, arrived, "box", self.clock())
         return self.book.returns.all()[-1]
 
-    def answer(self, name: str = "answer_top_posted") -> records.Return:
+    async def answer(self, name: str = "answer_top_posted") -> records.Return:
         row = self.book.deliveries.get(1)
-        return self.take(samples.sample(name, message_id=row.message_id))
+        return await self.take(samples.sample(name, message_id=row.message_id))
 
     async def forward(self) -> None:
         await forwards.forward(self.book, self.courier, self.desk)
@@ -99,7 +99,7 @@ def office(book: ledger.Ledger, tmp_path: pathlib.Path) -> Office:
 
 async def test_an_answer_goes_to_the_person_with_the_mail_as_it_came(office: Office) -> None:
     raw = samples.sample("answer_top_posted", message_id=office.book.deliveries.get(1).message_id)
-    office.take(raw)
+    await office.take(raw)
     await office.forward()
     assert office.state() == "sent"
     ((content, sender, recipient),) = office.courier.given
@@ -122,7 +122,7 @@ async def test_an_answer_goes_to_the_person_with_the_mail_as_it_came(office: Off
     ("name", "title"), [("bounce_exim", "Not delivered"), ("complaint_arf", "Complaint")]
 )
 async def test_bounces_and_complaints_are_told(office: Office, name: str, title: str) -> None:
-    office.answer(name)
+    await office.answer(name)
     await office.forward()
     mail = email.message_from_bytes(office.courier.given[0][0], policy=email.policy.default)
     assert mail["Subject"].startswith(f"{title}: ")
@@ -131,7 +131,7 @@ async def test_bounces_and_complaints_are_told(office: Office, name: str, title:
 
 @pytest.mark.parametrize("name", ["automatic_vacation", "delay_postfix", "answer_by_subject_alone"])
 async def test_what_is_no_news_is_not_forwarded(office: Office, name: str) -> None:
-    office.answer(name)
+    await office.answer(name)
     await office.forward()
     assert office.courier.given == []
 
@@ -140,7 +140,7 @@ async def test_a_mail_of_a_target_that_names_no_letter_is_passed_on_and_says_so(
     office: Office,
 ) -> None:
     raw = samples.sample("answer_by_subject_alone")
-    office.take(raw.replace(b"somebody@elsewhere.example", b"ceo@cloud.example"))
+    await office.take(raw.replace(b"somebody@elsewhere.example", b"ceo@cloud.example"))
     await office.forward()
     mail = email.message_from_bytes(office.courier.given[0][0], policy=email.policy.default)
     text = next(iter(mail.iter_parts())).get_content()
@@ -150,7 +150,7 @@ async def test_a_mail_of_a_target_that_names_no_letter_is_passed_on_and_says_so(
 
 
 async def test_a_copy_goes_once(office: Office) -> None:
-    office.answer()
+    await office.answer()
     for _ in range(3):
         await office.forward()
     assert len(office.courier.given) == 1
@@ -160,7 +160,7 @@ async def test_a_copy_goes_once(office: Office) -> None:
 
 
 async def test_two_workers_send_one_copy(office: Office) -> None:
-    row = office.answer()
+    row = await office.answer()
     both = [forwards.forward_one(office.book, office.courier, office.desk, row) for _ in range(2)]
     await asyncio.gather(*both)
     assert len(office.courier.given) == 1
@@ -168,7 +168,7 @@ async def test_two_workers_send_one_copy(office: Office) -> None:
 
 
 async def test_what_the_relay_puts_off_goes_later_the_very_same(office: Office) -> None:
-    office.answer()
+    await office.answer()
     office.courier.answer = build.reply(model.Outcome.LATER, code=451)
     await office.forward()
     assert office.state() == "due"
@@ -182,7 +182,7 @@ async def test_what_the_relay_puts_off_goes_later_the_very_same(office: Office) 
 
 
 async def test_what_is_put_off_for_too_long_is_given_up(office: Office) -> None:
-    office.answer()
+    await office.answer()
     office.courier.answer = build.reply(model.Outcome.LATER, phase="connect", code=0)
     await office.forward()
     assert office.state() == "due"
@@ -192,7 +192,7 @@ async def test_what_is_put_off_for_too_long_is_given_up(office: Office) -> None:
 
 
 async def test_what_the_relay_refuses_is_refused(office: Office) -> None:
-    office.answer()
+    await office.answer()
     office.courier.answer = build.reply(model.Outcome.HUMAN, phase="rcpt", code=550)
     await office.forward()
     assert office.state() == "refused"
@@ -202,7 +202,7 @@ async def test_what_the_relay_refuses_is_refused(office: Office) -> None:
 async def test_a_copy_that_is_cut_off_behind_its_dot_is_unsure(
     office: Office, how: type[BaseException]
 ) -> None:
-    row = office.answer()
+    row = await office.answer()
 
     def cut() -> None:
         raise how
@@ -225,7 +225,7 @@ def relayed(office: Office) -> config.Settings:
 
 
 async def test_another_workers_copy_is_left_to_it_while_it_may_live(office: Office) -> None:
-    row = office.answer()
+    row = await office.answer()
     office.book.returns.hand_over(row, who="w2", now=office.clock())
     forwards.recover(office.book, relayed(office), office.clock(), alone=False)
     assert office.state() == "handing_over"
@@ -238,16 +238,16 @@ async def test_another_workers_copy_is_left_to_it_while_it_may_live(office: Offi
 
 
 async def test_a_copy_in_a_folder_is_looked_for_after_a_crash(office: Office) -> None:
-    row = office.answer()
+    row = await office.answer()
     office.book.returns.hand_over(row, who="w1", now=office.clock())
     forwards.recover(office.book, office.desk.settings, office.clock(), alone=True)
     assert office.state() == "due"
 
 
 async def test_a_copy_that_comes_back_to_us_is_no_answer(office: Office) -> None:
-    office.answer()
+    await office.answer()
     await office.forward()
-    again = office.take(office.courier.given[0][0])
+    again = await office.take(office.courier.given[0][0])
     assert (again.kind, again.delivery_id, again.forward) == ("automatic", None, "")
 
 

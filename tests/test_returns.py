@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import hashlib
@@ -51,7 +52,7 @@ class Room:
     def take(self, raw: bytes) -> records.Delivery | None:
         self.count += 1
         arrived = inbox.Arrived(raw=raw, cursor=f"{self.count}")
-        return returns.take(self.book, self.settings, arrived, "box", build.NOW)
+        return asyncio.run(returns.take(self.book, self.settings, arrived, "box", build.NOW))
 
     def back(self) -> list[records.Return]:
         return self.book.returns.all()
@@ -247,12 +248,33 @@ def test_of_several_mails_the_doubtful_one_is_settled_by_what_is_about_it(
     assert room.row().handed_at == build.NOW
 
 
-def test_sections_of_a_digest_share_what_came_back(both: Room) -> None:
-    build.put(both.book, "delivery", 2, merged_into=1)
-    build.put(both.book, "delivery", 3, merged_into=1, state="unsure")
-    both.take(both.mail("answer_top_posted"))
-    assert [both.row(n).state for n in (1, 2, 3)] == ["answered"] * 3
+@pytest.mark.parametrize("before", ["sent", "unsure"])
+@pytest.mark.parametrize(
+    ("name", "after"), [("answer_top_posted", "answered"), ("bounce_exim", "bounced")]
+)
+def test_sections_of_a_digest_share_what_came_back(
+    both: Room, before: str, name: str, after: str
+) -> None:
+    both.state(before, 1, alone="{}")
+    for ident in (2, 3):
+        both.state(before, ident, merged_into=1)
+    both.take(both.mail(name))
+    assert [both.row(n).state for n in (1, 2, 3)] == [after] * 3
+    assert [both.row(n).sent_at for n in (1, 2, 3)] == [build.NOW] * 3
     assert len(both.back()) == 1
+    for ident in (1, 2, 3):
+        assert build.audit(both.book, "delivery", ident).count(("sent", after)) <= 1
+        assert build.audit(both.book, "delivery", ident)[-1][1] == after
+    assert both.book.audit.verify()[1] is None
+
+
+def test_a_note_on_a_digest_is_one_on_each_of_its_sections(both: Room) -> None:
+    both.state("sent", 1, alone="{}")
+    both.state("sent", 2, merged_into=1)
+    both.take(both.mail("receipt_postfix"))
+    for ident, said in ((1, True), (2, True), (3, False)):
+        log = list(both.book.audit.since(thing="delivery", ref=str(ident)))
+        assert log[-1].why.startswith("receipt: ") is said
 
 
 # --- matching -----------------------------------------------------------------------------------

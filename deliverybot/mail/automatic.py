@@ -19,7 +19,7 @@ _STRONG = (
 _MACHINE_PRECEDENCE = frozenset({"auto_reply", "auto-reply"})
 _MASS = frozenset({"bulk", "junk", "list"})
 _ROBOTS = re.compile(
-    r"^(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|auto-?(?:reply|responder)|vacation)"
+    r"^(?:postmaster|no-?reply|do-?not-?reply|auto-?(?:reply|responder)|vacation)"
     r"(?:[+.-].*)?@",
     re.IGNORECASE,
 )
@@ -68,6 +68,8 @@ def _strong(message: email.message.Message) -> Iterator[str]:
         yield "an empty Return-Path"
     if message.get_content_type() == "multipart/report":
         yield "a report"
+    if re.search(r"\bmailer-?daemon@", str(message.get("From", "")).lower()):
+        yield "a server's own address"
 
 
 def _weak(message: email.message.Message, subject: str) -> Iterator[str]:

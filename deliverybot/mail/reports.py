@@ -68,7 +68,7 @@ class Notice:
 
 
 def read(message: email.message.Message) -> Notice | None:
-    """Return what a server says; None where no server speaks."""
+    """Return what a server says that keeps to the standard; None where none speaks so."""
     for part in message.walk():
         if part is not message and part.get_content_type() == "message/rfc822":
             break  # what stands in a mail that was passed on is about something else
@@ -79,7 +79,7 @@ def read(message: email.message.Message) -> Notice | None:
             return _disposition(message, part)
         if kind == "message/feedback-report":
             return _complaint(message, part)
-    return _other(message)
+    return None
 
 
 # --- as the standards say ------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def _complaint(message: email.message.Message, part: email.message.Message) -> N
 # --- as older servers write ----------------------------------------------------------------------
 
 
-def _other(message: email.message.Message) -> Notice | None:
+def guess(message: email.message.Message) -> Notice | None:
     """Read a bounce that keeps to no standard; from a machine alone, never from a person."""
     if not _from_server(message):
         return None

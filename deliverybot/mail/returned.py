@@ -22,9 +22,12 @@ from deliverybot.mail import automatic, fields, reports
 LOOP = "X-Deliverybot-Loop"
 #: What is looked at of a mail; a notice says what it has to say at its beginning.
 LOOKED_AT = 1_000_000
+#: Of notices that keep to no standard, whose every line is tried in many ways.
+BEGINNING = 64_000
 _HEAD_MAX, _FIELDS_MAX, _PARTS_MAX = 256_000, 1_000, 100
 #: Of each list of names, such as References.
 _NAMES_MAX = 100
+_TEXT_MAX = 20_000
 _FIELD_MAX, _WORDS_MAX, _FIRST_WORDS = 20_000, 500, 300
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n|\r\r")
@@ -68,7 +71,7 @@ class Returned:
 def read(raw: bytes) -> Returned:
     """Return what a mail is and says; `unknown` where nothing can be made of it."""
     try:
-        return _read(parse(raw))
+        return _read(raw)
     except Exception:  # noqa: BLE001 - `email` raises errors of every kind on hostile bytes
         return Returned(kind=model.Return.UNKNOWN)
 
@@ -103,11 +106,12 @@ def _plain(message: email.message.Message) -> str:
         if part.get_content_type() == "text/plain" and not part.get_filename():
             content = part.get_payload(decode=True)
             if isinstance(content, bytes):
-                return screen.clean_block(_decoded(content, part), 20_000)
+                return screen.clean_block(_decoded(content, part)[:_TEXT_MAX], _TEXT_MAX)
     return ""
 
 
-def _read(message: email.message.Message) -> Returned:
+def _read(raw: bytes) -> Returned:
+    message = parse(raw)
     recipients = tuple(_recipients(message))
     common = {
         "sender": _address(message, "From"),
@@ -118,7 +122,7 @@ def _read(message: email.message.Message) -> Returned:
         "references": (*_ids(message, "In-Reply-To"), *reversed(_ids(message, "References"))),
         "own": message.get(LOOP) is not None,
     }
-    notice = reports.read(message)
+    notice = reports.read(message) or reports.guess(parse(raw[:BEGINNING]))
     if notice is not None:
         return Returned(
             kind=notice.kind,
