@@ -17,6 +17,7 @@ import pytest
 from click import testing
 
 import build
+import dovecot
 import returns as samples
 from deliverybot import cli, config, daemon, errors, ledger
 from deliverybot.ledger import records
@@ -219,6 +220,29 @@ def test_the_daemon_reads_the_mailbox_again_and_again(place: Place, tmp_path: pa
             await task
 
     asyncio.run(run())
+
+
+def test_an_account_on_a_server_does_as_well(
+    place: Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dovecot.running() as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.home / "chain.pem"))
+        monkeypatch.setenv("DELIVERYBOT_INBOX__PASSWORD", dovecot.PASSWORD)
+        file = tmp_path / "config.toml"
+        imap = f'kind = "imap"\nhost = "127.0.0.1"\nport = {server.safe}'
+        text = file.read_text().replace('kind = "maildir"\npath = "Maildir"', imap)
+        file.write_text(text + f'username = "{dovecot.USER}"\n')
+        place.settings = config.load(file)
+        assert f"the mailbox INBOX of {dovecot.USER}" in place("check")
+        row = place.row()
+        raw = samples.sample("answer_top_posted", message_id=row.message_id)
+        server.put("1795532461.M1.here", raw)
+        place.once()
+        assert place.row().state == "answered"
+        assert len(place.copies()) == 1
+        assert dovecot.PASSWORD not in place("status") + file.read_text()
+    place.once()
+    assert "cannot be read" in place.json("status")["mailbox"]["problem"]
 
 
 # --- settings -------------------------------------------------------------------------------------
