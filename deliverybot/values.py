@@ -20,7 +20,7 @@ import pydantic
 from deliverybot import faults, hours, places, screen
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PORT_MAX = 65535
+_PORT_MAX, _IPV4 = 65535, 4
 #: Ten years; beyond, adding to a date fails some day.
 _LONGEST = 3650 * 86400
 _SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -270,11 +270,12 @@ def listen(text: str) -> str:
     """Return the text if it is an address of this machine with a port."""
     host, _, port = text.rpartition(":")
     try:
-        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        version = ipaddress.ip_address(host.strip("[]")).version
         good = port.isascii() and port.isdigit() and 0 <= int(port) <= _PORT_MAX
+        good &= host == (host.strip("[]") if version == _IPV4 else f"[{host.strip('[]')}]")
     except ValueError:
         good = False
-    if not good or (":" in host) != host.startswith("["):
+    if not good:
         hint = '"127.0.0.1:8080" for a proxy on this machine, "0.0.0.0:8080" for everybody'
         raise faults.wrong(f"{text!r} is no address with a port", hint)
     return text
