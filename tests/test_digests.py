@@ -10,7 +10,7 @@ import email.policy
 import hashlib
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -39,6 +39,7 @@ class House:
         self.server = server
         self.clock = build.Clock()
         self.known: dict[str, campaigns.Campaign] = {}
+        self.opened: list[daemon.Works] = []
         self.mail = {"TRANSPORT": "smtp", "HOST": "127.0.0.1", "SECURITY": "none"}
         self.mail |= {"PORT": str(server.port), "PER_HOUR": "1000"}
         self.works = self.open()
@@ -50,6 +51,7 @@ class House:
         self.settings = config.load(self.folder / "config.toml", environ=named)
         known = self.known.values()
         self.works = build.works(self.book, known, self.settings, self.clock)
+        self.opened.append(self.works)
         return self.works
 
     def campaign(
@@ -90,10 +92,13 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: pathlib.Path) -> Iterator[House]:
+async def house(tmp_path: pathlib.Path) -> AsyncIterator[House]:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     with smtp_server.running() as server, contextlib.closing(ledger.open_ledger(url)) as book:
-        yield House(tmp_path, book, server)
+        made = House(tmp_path, book, server)
+        yield made
+        for works in made.opened:
+            await works.rest()
 
 
 def part(mail: email.message.EmailMessage, kind: str) -> str:
