@@ -129,16 +129,18 @@ def begin(place: Place, now: dt.datetime) -> str:
     return ""
 
 
-def advance(place: Place, now: dt.datetime) -> None:
+def advance(place: Place, now: dt.datetime, known: str | None = None) -> None:
     """Move the mark to where the ledger is; on disk when it returns.
 
     For the moment when a letter's state is committed and its last byte has not
-    left.  Raises LedgerError where the ledger is behind its mark, and OSError:
-    then nothing may leave.
+    left.  `known` is the ledger's id, where it was looked up before.
+
+    Raises LedgerError where the ledger is behind its mark, and OSError: then
+    nothing may leave.
     """
     with _locked(place.file) as handle:
         mark = _newest(os.pread(handle, 2 * _SLOT, 0))
-        if mark is None or mark.installation != place.book.recall(KEY):
+        if mark is None or mark.installation != (known or place.book.recall(KEY)):
             raise errors.LedgerError(f"{place.file} is not this ledger's mark", hint=CONFIRM)
         seq, digest = place.book.audit.head()
         if seq < mark.seq:
@@ -184,6 +186,8 @@ class Gate:
         self._clock = clock
         #: Why it is shut, as it was last said.
         self._said = ""
+        #: The ledger's id, which stays.
+        self._known: str | None = None
 
     def shut(self) -> bool:
         """Tell whether nothing may leave; asked each time, so that a person's word counts."""
@@ -199,7 +203,8 @@ class Gate:
         Raises NotMarked where that cannot be: then it must not leave.
         """
         try:
-            advance(self._place, self._clock())
+            self._known = self._known or self._place.book.recall(KEY)
+            advance(self._place, self._clock(), self._known)
         except (errors.LedgerError, OSError) as error:
             raise errors.NotMarked(f"{self._place.file}: {error}") from error
 

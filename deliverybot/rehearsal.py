@@ -25,7 +25,6 @@ from deliverybot import (
     model,
     posts,
     rehearsed,
-    volumes,
 )
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import copies, records
@@ -33,8 +32,8 @@ from deliverybot.mail import folder
 
 #: Where it works, below the folder of the rehearsal; removed at the end.
 _WORK = ".work"
-#: What of state_dir the stations read.
-_READ = ("letters", volumes.FOLDER)
+#: Folders of state_dir that no station reads to make a letter or a post.
+_NOT_READ = {"outbox", "inbox"}
 _NO_LIMIT = 10**9
 
 
@@ -50,7 +49,7 @@ async def rehearse(
 
     Ledger and state_dir stay as they are, byte for byte.
     """
-    work = _empty(out) / _WORK
+    work = _empty(out, settings.state) / _WORK
     try:
         with _copied(settings, work) as (book, inside):
             stage = rehearsed.Stage(
@@ -61,8 +60,11 @@ async def rehearse(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _empty(out: pathlib.Path) -> pathlib.Path:
+def _empty(out: pathlib.Path, state: pathlib.Path) -> pathlib.Path:
     """Return a folder with a place to work in it; refuse one that holds anything."""
+    if out.absolute().is_relative_to(state):
+        message = f"the folder {out} lies in state_dir, which stays as it is"
+        raise errors.UsageError(message, hint="name one outside of it with -o")
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise errors.UsageError(f"the folder {out} is not empty", hint="name a new one with -o")
@@ -81,11 +83,11 @@ def _copied(
         copies.take(url, file)
     state = work / "state"
     state.mkdir(mode=0o700)
-    for name in _READ:
-        _linked(settings.state / name, state / name)
-    key = settings.state / "recognition.key"
-    if key.exists():
-        (state / key.name).symlink_to(key)
+    for entry in settings.state.iterdir() if settings.state.is_dir() else ():
+        if entry.is_dir() and entry.name not in _NOT_READ and not entry.name.startswith("."):
+            _linked(entry, state / entry.name)
+        elif entry.suffix == ".key":
+            (state / entry.name).symlink_to(entry)
     inside = settings.model_copy(
         update={"database": f"sqlite:///{file.absolute()}", "state_dir": str(state.absolute())}
     )

@@ -18,7 +18,7 @@ import pytest
 import build
 import test_cli
 from deliverybot import campaign as campaigns
-from deliverybot import config, ledger, rehearsal, rehearsed
+from deliverybot import config, errors, ledger, rehearsal, rehearsed
 from deliverybot.ledger import copies
 
 #: Writes down each try to speak to anybody, in the process that is started with it.
@@ -234,6 +234,28 @@ async def test_sealed_volumes_are_used_and_none_is_made_in_their_place(
     last = report.letters[-1]
     assert (last.milestone, last.state, last.listed) == ("450", "sent", 450)
     assert report.letters[0].state == "superseded"
+
+
+async def test_lists_behind_links(tmp_path: pathlib.Path) -> None:
+    options = build.settings(tmp_path)
+    rules = 'first_reading = "deliver"\nsigners = "link"'
+    plan = build.campaign(tmp_path, plan="at = [50, 80]", posts=(), delivery=rules)
+    build.csv(tmp_path, 50)
+    with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
+        works = build.works(book, [plan], options, build.Clock())
+        await works.poll("faces")
+        await works.freeze()
+        (held,) = book.deliveries.select()
+        assert held.linked
+    before = tree(tmp_path / "var")
+    (letter,) = (await played(options, plan, tmp_path / "one")).letters
+    assert (letter.state, letter.milestone) == ("sent", "50")
+    build.csv(tmp_path, 80)
+    *_, letter = (await played(options, plan, tmp_path / "two")).letters
+    assert (letter.state, letter.milestone) == ("sent", "80")
+    assert tree(tmp_path / "var") == before
+    with pytest.raises(errors.UsageError, match="lies in state_dir"):
+        await played(options, plan, tmp_path / "var" / "three")
 
 
 async def played(
