@@ -113,17 +113,16 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
     works = daemon.Works(
         book, stage.settings, stage.campaigns, clock=lambda: now, reporter=stage.reporter
     )
-    for slug in stage.campaigns:
-        await works.poll(slug)
-    await works.freeze()
-    approvals.expire(book, stage.campaigns, now)
-    asked = _say_yes(stage)
+    asked = await _prepare(works, stage)
     letters = [
         row
         for row in book.deliveries.select()
         if row.campaign in stage.campaigns and _is_open(row, before)
     ]
-    going = {row.id: _goes(row, stage, asked=("delivery", row.id) in asked) for row in letters}
+    outlook = agenda.Outlook(book, stage.settings, stage.campaigns, now)
+    going = {
+        row.id: _goes(row, stage, outlook, asked=("delivery", row.id) in asked) for row in letters
+    }
     await _send(stage)
     await _publish(stage)
     return rehearsed.Report(
@@ -140,6 +139,17 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
         ),
         notes=tuple(rehearsed.notes(stage)),
     )
+
+
+async def _prepare(works: daemon.Works, stage: rehearsed.Stage) -> set[tuple[str, int]]:
+    """Read, cross, render, and say yes; return what was asked about."""
+    for slug in stage.campaigns:
+        await works.poll(slug)
+    await works.freeze()
+    approvals.expire(stage.book, stage.campaigns, stage.now)
+    asked = _say_yes(stage)
+    await works.freeze()  # letters to one mailbox may go in one mail now, which is asked about
+    return asked | _say_yes(stage)
 
 
 def _is_open(row: records.Delivery, before: Mapping[int, records.Delivery]) -> bool:
@@ -163,21 +173,19 @@ def _say_yes(stage: rehearsed.Stage) -> set[tuple[str, int]]:
 
 
 def _goes(
-    row: records.Delivery, stage: rehearsed.Stage, *, asked: bool
+    row: records.Delivery, stage: rehearsed.Stage, outlook: agenda.Outlook, *, asked: bool
 ) -> tuple[dt.datetime | None, str]:
-    """Say when a letter would leave, by the true hours; a yes given now may be taken back."""
-    campaign = stage.campaigns[row.campaign]
-    if row.state not in {"approved", "retrying"}:
-        return None, row.problem or row.why
-    undo = dt.timedelta(seconds=campaign.delivery.undo_seconds)
-    if asked and undo:
+    """Say when a letter would leave, by all true rules; a yes given now may be taken back."""
+    undo = dt.timedelta(seconds=stage.campaigns[row.campaign].delivery.undo_seconds)
+    if asked and undo and row.state == "approved":
         row = dataclasses.replace(row, next_try=stage.now + undo)
-    return agenda.when(row, campaign, stage.now)
+    found = outlook.of(row)
+    return found.at, found.why
 
 
 async def _send(stage: rehearsed.Stage) -> None:
-    """Mail what is approved into a folder, every office open and no rate kept."""
-    always = {"hours": "Mon-Sun 00:00-24:00", "holidays": ""}
+    """Mail what is approved into a folder, every office open, no budget and no rate kept."""
+    always = {"hours": "Mon-Sun 00:00-24:00", "holidays": "", "budget": None}
     known = {
         slug: one.model_copy(
             update={"targets": tuple(t.model_copy(update=always) for t in one.targets)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import email
 import email.policy
 import hashlib
@@ -234,6 +235,27 @@ async def test_sealed_volumes_are_used_and_none_is_made_in_their_place(
     last = report.letters[-1]
     assert (last.milestone, last.state, last.listed) == ("450", "sent", 450)
     assert report.letters[0].state == "superseded"
+
+
+async def test_a_budget_is_told_and_the_mail_is_there(tmp_path: pathlib.Path) -> None:
+    options = build.settings(tmp_path)
+    plan = build.campaign(
+        tmp_path, plan="at = [50, 80]", posts=(), target='budget = "1/week"'
+    )  # fmt: skip
+    build.csv(tmp_path, 50)
+    with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
+        works = build.works(book, [plan], options, build.Clock())
+        await works.poll("faces")
+        await works.freeze()
+        book.deliveries.approve(book.deliveries.get(1), who="mira", now=build.NOW)
+        await works.send()
+        assert book.deliveries.get(1).state == "sent"
+    build.csv(tmp_path, 80)
+    (letter,) = (await played(options, plan, tmp_path / "out")).letters
+    assert letter.goes_at is not None
+    assert letter.goes_at >= build.NOW + dt.timedelta(days=7)
+    assert "budget" in letter.goes_why
+    assert (letter.state, len(letter.mails)) == ("sent", 1)
 
 
 async def test_lists_behind_links(tmp_path: pathlib.Path) -> None:
