@@ -35,13 +35,14 @@ def gather(
     """
     if not any(one.budget for campaign in known.values() for one in campaign.targets):
         return Gathering()
-    boxes = collections.defaultdict[str, list[records.Delivery]](list)
-    for row in book.deliveries.select(states=("held", "approved", "retrying")):
-        boxes[recipients.mailbox(row.email)].append(row)
+    boxes = collections.defaultdict[str, list[int]](list)
+    for ident, email in book.deliveries.addressed(("held", "approved", "retrying")):
+        boxes[recipients.mailbox(email)].append(ident)
     groups, grown, waiting = list[tuple[records.Delivery, ...]](), set[int](), set[int]()
-    for rows in boxes.values():
-        if len(rows) == 1 or not recipients.limits(known, rows[0].email):
+    for box, idents in boxes.items():
+        if len(idents) == 1 or not recipients.limits(known, box):
             continue
+        rows = book.deliveries.select(ids=idents)
         single = list(_singles(rows, known, now))
         digest = next((row for row in rows if row.alone), None)
         if digest is not None:

@@ -101,6 +101,13 @@ class Rows(Generic[Row]):
         with self._db.read() as tx:
             return [self._record.of(row) for row in tx.execute(query)]
 
+    def addressed(self, states: Collection[str]) -> list[tuple[int, str]]:
+        """Return the numbers and addresses of rows in these states."""
+        t = self._t
+        query = sa.select(t.c.id, t.c.email).where(t.c.state.in_(states)).order_by(t.c.id)
+        with self._db.read() as tx:
+            return [(row.id, row.email) for row in tx.execute(query)]
+
     def mailed(self, address: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
         """Return when mails to one mailbox were handed over since a time; `now` for one in work."""
         with self._db.read() as tx:
