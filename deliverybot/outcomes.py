@@ -78,6 +78,8 @@ def _undividable(row: records.Delivery) -> str:
         return "an earlier try may have arrived, so it is not made anew"
     if row.room:
         return "it was made smaller once already"
+    if row.alone:
+        return "it carries the letters of several campaigns"
     return "" if row.files else "it has no list in volumes that could be parted"
 
 

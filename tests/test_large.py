@@ -18,7 +18,7 @@ import pytest
 import build
 import bulk
 import smtp_server
-from deliverybot import agenda, deliveries, mail, model
+from deliverybot import agenda, deliveries, mail, model, outcomes
 from deliverybot.mail import folder, frozen, message
 
 RULES = 'first_reading = "deliver"\napproval = "none"'
@@ -311,6 +311,15 @@ async def test_a_lower_max_message_makes_an_approved_letter_anew(
         await single.freeze()
         assert (await single.send()).state == "sent"
     assert len(server.accepted) == 2
+
+
+async def test_a_mail_for_several_campaigns_is_not_parted(one: bulk.Bulk) -> None:
+    reply = build.reply(model.Outcome.HUMAN, code=552, text="larger than we take", room=2_000_000)
+    digest = dataclasses.replace(one.row, words="", alone="{}")
+    assert outcomes.outcome(one.row, reply, build.NOW, one.settings.mail)[0] == "due"
+    assert outcomes.outcome(digest, reply, build.NOW, one.settings.mail)[0] == "human"
+    said = outcomes.explained(digest, reply).text
+    assert said == "larger than we take (it carries the letters of several campaigns)"
 
 
 async def test_a_full_mailbox_is_not_a_large_mail(single: bulk.Bulk) -> None:
