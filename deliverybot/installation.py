@@ -1,7 +1,9 @@
 """Which installation a ledger belongs to, and whether it is as far as that one has come.
 
 A mark beside the ledger, in state_dir, says how far the ledger was when a letter or a
-post last left.  It is on disk before the final dot, so it is never behind what is out:
+post last left.  It is written before the final dot, so no kill leaves it behind what is
+out; it is brought to the disk between two looks at the queue, since the time between
+`handing_over` and the dot is when a crash leaves a letter unsure:
 
     the ledger is behind its mark    it was restored from a backup
     no mark, or another one          it was cloned, or moved without its state_dir
@@ -130,7 +132,7 @@ def begin(place: Place, now: dt.datetime) -> str:
 
 
 def advance(place: Place, now: dt.datetime, known: str | None = None) -> None:
-    """Move the mark to where the ledger is; on disk when it returns.
+    """Move the mark to where the ledger is; `sync` brings it to the disk.
 
     For the moment when a letter's state is committed and its last byte has not
     left.  `known` is the ledger's id, where it was looked up before.
@@ -176,6 +178,7 @@ def confirm(place: Place, *, who: str, now: dt.datetime) -> None:
             turn=old.turn + 1 if old else 1,
         )  # fmt: skip
         _put(handle, mark)
+    sync(place)
 
 
 class Gate:
@@ -188,9 +191,14 @@ class Gate:
         self._said = ""
         #: The ledger's id, which stays.
         self._known: str | None = None
+        #: Whether the mark was moved since it was brought to the disk.
+        self._moved = False
 
     def shut(self) -> bool:
         """Tell whether nothing may leave; asked each time, so that a person's word counts."""
+        if self._moved:
+            self._moved = False
+            sync(self._place)
         why = begin(self._place, self._clock())
         if why and why != self._said:
             log.error("nothing is sent or posted: %s; %s", why, CONFIRM)
@@ -198,13 +206,14 @@ class Gate:
         return bool(why)
 
     def leaving(self) -> None:
-        """Have it on disk how far the ledger is, just before something leaves.
+        """Have it written how far the ledger is, just before something leaves.
 
         Raises NotMarked where that cannot be: then it must not leave.
         """
         try:
             self._known = self._known or self._place.book.recall(KEY)
             advance(self._place, self._clock(), self._known)
+            self._moved = True
         except (errors.LedgerError, OSError) as error:
             raise errors.NotMarked(f"{self._place.file}: {error}") from error
 
@@ -265,7 +274,12 @@ def _locked(file: pathlib.Path) -> Iterator[int]:
 def _put(handle: int, mark: Mark) -> None:
     """Write a mark over the older one; in place, since this comes before every dot."""
     os.pwrite(handle, _slot(mark), mark.turn % 2 * _SLOT)
-    os.fdatasync(handle)
+
+
+def sync(place: Place) -> None:
+    """Bring the mark to the disk."""
+    with _locked(place.file) as handle:
+        os.fdatasync(handle)
 
 
 def _slot(mark: Mark) -> bytes:
