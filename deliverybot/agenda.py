@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from deliverybot import campaign as campaigns
 from deliverybot import config, gathering, hours, ledger, recipients, relay_health
 from deliverybot.ledger import pacing, records
-from deliverybot.mail import dkim
+from deliverybot.mail import dkim, identity
 
 #: Rows read at a time: the first that may go is mostly among the first.
 _PAGE = 50
@@ -36,6 +36,8 @@ class Desk:
     clock: Callable[[], dt.datetime]
     #: The keys that mails are signed with.
     signers: tuple[dkim.Signer, ...] = ()
+    #: As whom letters are signed for their readers.
+    sealer: identity.Identity | None = None
     #: Called when a letter's last byte is about to leave and the ledger says so, on disk;
     #: raises NotMarked where it may not leave.
     leaving: Callable[[], None] = lambda: None

@@ -100,6 +100,8 @@ class Mail(values.Section):
     timeouts: Timeouts = Timeouts()
     #: The keys that mails are signed with.
     dkim: signing.Dkim = signing.Dkim()
+    #: The certificate that letters are signed with for their readers.
+    smime: signing.Smime = signing.Smime()
 
     @property
     def give_up_seconds(self) -> int:
@@ -348,7 +350,9 @@ def load(
     token = _reading.set(reading)
     try:
         settings = Settings(**{**given, "root": path.absolute().parent})  # type: ignore[arg-type]
-        wrong += signing.check(settings.mail.dkim, settings.sender.address, settings.root, origin)
+        wrong += signing.check(
+            settings.mail.dkim, settings.mail.smime, settings.sender.address, settings.root, origin
+        )
         wrong += mailboxes.check(settings.inbox, settings.forward_to, settings.mail.bounces, origin)
     except pydantic.ValidationError as error:
         wrong += faults.to_faults(error, dataclasses.replace(origin, data=reading.merged))
@@ -372,6 +376,6 @@ def _in_the_open(path: places.Path, origin: faults.Origin) -> errors.Fault:
 def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
     return values.schema(
-        Settings, Sender, Timeouts, signing.Dkim, Mail, mailboxes.Imap, mailboxes.Maildir,
-        FolderOutlet, XOutlet, printing.Pdf, listening.Web,
+        Settings, Sender, Timeouts, signing.Dkim, signing.Smime, Mail, mailboxes.Imap,
+        mailboxes.Maildir, FolderOutlet, XOutlet, printing.Pdf, listening.Web,
     )  # fmt: skip

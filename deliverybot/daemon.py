@@ -49,7 +49,7 @@ from deliverybot import (
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import records
-from deliverybot.mail import dkim
+from deliverybot.mail import dkim, identity
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class Works:
             look=self._look,
             leaving=self._gate.leaving,
             signers=dkim.load(settings),
+            sealer=identity.load(settings),
         )
         self._transport = mail.transport(settings)
         #: Letters that could not be rendered, by row and inputs: tried once a start.

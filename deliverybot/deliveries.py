@@ -55,28 +55,40 @@ async def send_one(book: ledger.Ledger, courier: mail.Transport, desk: agenda.De
     if claimed is None:
         return False
     row, claim = claimed
-    try:
-        date = row.first_try or desk.clock()
-        letter = frozen.letter(row, desk.settings.state, date)
-        # Not in the thread: what is busy in Python there holds up every other connection.
-        texts = message.prove(letter)
-        made = await asyncio.to_thread(message.finish, letter, texts, desk.signers)
-    except (errors.OutgoingError, OSError) as error:
-        # A full disk gets better by itself, a letter that cannot be built does not.
-        later = isinstance(error, OSError)
-        outcome_ = model.Outcome.LATER if later else model.Outcome.HUMAN
-        reply = model.Reply(outcome=outcome_, phase="build", text=str(error))
-        _settle(book, desk, row, claim, reply)
-        return True
-    if made.size > desk.settings.mail.max_message_bytes:
-        text = f"the message has {made.size} bytes, more than max_message allows"
-        room = desk.settings.mail.max_message_bytes
-        reply = model.Reply(outcome=model.Outcome.HUMAN, phase="build", text=text, room=room)
-        _settle(book, desk, row, claim, reply)
+    made = await _built(row, desk)
+    if isinstance(made, model.Reply):
+        _settle(book, desk, row, claim, made)
         return True
     reply = await _hand_over(book, courier, desk, row, claim, made)
     _settle(book, desk, row, claim, reply, made.sha256)
     return True
+
+
+async def _built(row: records.Delivery, desk: agenda.Desk) -> built.Built | model.Reply:
+    """Return the mail that goes next, or why there is none."""
+    human = model.Outcome.HUMAN
+    if desk.sealer is not None and (lapsed := desk.sealer.lapsed(desk.clock())):
+        # As with a relay that refuses our account: no letter can leave and none is charged,
+        # a person is told once, and one letter at a time tries whether it is mended.
+        return model.Reply(outcome=human, phase=mail.CERTIFICATE, text=lapsed)
+    date = row.first_try or desk.clock()
+    if desk.sealer is not None and (predated := desk.sealer.predated(date)):
+        # A retry after the certificate was renewed: readers look at the time of a signature.
+        return model.Reply(outcome=human, phase="build", text=predated)
+    try:
+        letter = frozen.letter(row, desk.settings.state, date)
+        # Not in the thread: what is busy in Python there holds up every other connection.
+        texts = message.prove(letter, sealed=desk.sealer is not None)
+        made = await asyncio.to_thread(message.finish, letter, texts, desk.signers, desk.sealer)
+    except (errors.OutgoingError, OSError) as error:
+        # A full disk gets better by itself, a letter that cannot be built does not.
+        outcome = model.Outcome.LATER if isinstance(error, OSError) else human
+        return model.Reply(outcome=outcome, phase="build", text=str(error))
+    most = desk.settings.mail.max_message_bytes
+    if made.size > most:
+        text = f"the message has {made.size} bytes, more than max_message allows"
+        return model.Reply(outcome=human, phase="build", text=text, room=most)
+    return made
 
 
 async def _hand_over(

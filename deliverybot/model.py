@@ -279,7 +279,8 @@ class Reply:
     """An outcome and what was said, as it goes into the attempt log."""
 
     outcome: Outcome
-    #: Where it happened: connect, greeting, starttls, auth, mail, rcpt, data, body, dot, post.
+    #: Where it happened: connect, greeting, starttls, auth, mail, rcpt, data, body, dot, post;
+    #: at home: build, certificate, mark, stop, crash, file.
     phase: str
     #: SMTP or HTTP status; 0 where there was no answer.
     code: int = 0

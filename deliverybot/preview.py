@@ -26,7 +26,7 @@ from deliverybot import (
     signatures,
 )
 from deliverybot.ledger import records
-from deliverybot.mail import built, dkim, frozen, message
+from deliverybot.mail import built, dkim, frozen, identity, message
 
 
 @contextlib.contextmanager
@@ -147,7 +147,8 @@ async def eml(case_: material.Case, part: int, file: pathlib.Path, desk: paper.D
     """
     with tempfile.TemporaryDirectory(prefix="deliverybot-preview-") as name:
         one = await _letter(case_, part, pathlib.Path(name), desk)
-        made = message.build(one, dkim.load(desk.settings))
+        keys = dkim.load(desk.settings), identity.load(desk.settings)
+        made = message.build(one, *keys)
         with file.open("wb") as out:
             out.writelines(made.chunks())
     return made

@@ -28,7 +28,7 @@ from deliverybot import (
 )
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import copies, records
-from deliverybot.mail import folder
+from deliverybot.mail import folder, identity
 
 #: Where it works, below the folder of the rehearsal; removed at the end.
 _WORK = ".work"
@@ -196,8 +196,9 @@ async def _send(stage: rehearsed.Stage) -> None:
     mail = stage.settings.mail.model_copy(update=limits)
     settings = stage.settings.model_copy(update={"mail": mail})
     desk = agenda.Desk(
-        settings=settings, campaigns=known, owner=rehearsed.WHO, clock=lambda: stage.now
-    )
+        settings=settings, campaigns=known, owner=rehearsed.WHO, clock=lambda: stage.now,
+        sealer=identity.load(settings),
+    )  # fmt: skip
     transport = folder.Folder(folder.place(settings))
     await dispatch.all_ready(stage.book, transport, desk, stopping=lambda: False)
 

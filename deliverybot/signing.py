@@ -1,4 +1,4 @@
-"""The settings of DKIM: which keys sign the mails of which domain."""
+"""The settings of signatures: DKIM for the mail servers, S/MIME for the reader."""
 
 from __future__ import annotations
 
@@ -62,25 +62,54 @@ class Dkim(values.Section):
         return self
 
 
+class Smime(values.Section):
+    """The certificate that letters are signed with for their readers; left out, they are not."""
+
+    #: PEM file of the certificate for the sender's address, those that vouch for it behind it.
+    certificate: str = ""
+    #: File of its private key in PEM, RSA of 2048 bits or more, or EC P-256 or P-384.
+    key_file: str = ""
+    #: Instead of `key_file`: the PEM itself, from the environment or a secret file.
+    key: pydantic.SecretStr = pydantic.SecretStr("")
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> Self:
+        text = bool(self.key.get_secret_value())
+        if self.key_file and text:
+            raise faults.wrong("[mail.smime] has a key twice", "leave key_file out")
+        if self.certificate and not (self.key_file or text):
+            hint = "key_file names a PEM file; a secret file mail__smime__key holds it"
+            raise faults.wrong("[mail.smime] has a certificate and no key", hint)
+        if not self.certificate and (self.key_file or text):
+            hint = 'certificate = "smime.pem", or leave the key out'
+            raise faults.wrong("[mail.smime] has a key and no certificate", hint)
+        return self
+
+
 def check(
-    section: Dkim, sender: str, root: pathlib.Path, origin: faults.Origin
+    dkim: Dkim, smime: Smime, sender: str, root: pathlib.Path, origin: faults.Origin
 ) -> Iterator[errors.Fault]:
-    """Name keys that cannot be read, and a domain that does not speak for the sender."""
+    """Name files that cannot be read, and a domain that does not speak for the sender."""
     host = sender.rpartition("@")[2].lower()
-    if section.domain and not f".{host}".endswith(f".{section.domain}"):
+    if dkim.domain and not f".{host}".endswith(f".{dkim.domain}"):
         yield origin.fault(
             ("mail", "dkim", "domain"),
-            f"{section.domain} cannot sign for the sender's address, which is of {host}",
+            f"{dkim.domain} cannot sign for the sender's address, which is of {host}",
             f'domain = "{host}", or a domain above it',
         )
-    for name in ("key_file", "second_key_file"):
-        file = getattr(section, name)
+    files = (
+        ("dkim", "key_file", "key", dkim.key_file),
+        ("dkim", "second_key_file", "key", dkim.second_key_file),
+        ("smime", "certificate", "certificate", smime.certificate),
+        ("smime", "key_file", "key", smime.key_file),
+    )
+    for section, name, what, file in files:
         try:
             if file:
                 (root / file).read_bytes()
         except OSError as error:
             yield origin.fault(
-                ("mail", "dkim", name),
-                f"the key {root / file} cannot be read: {error.strerror}",
+                ("mail", section, name),
+                f"the {what} {root / file} cannot be read: {error.strerror}",
                 "a path is relative to the folder of config.toml; its owner must be who runs this",
             )

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 from deliverybot import campaign as campaigns
 from deliverybot import errors, ledger, mail, material, model, paper, parcels, render, screen
-from deliverybot.mail import dkim, frozen, mailbox, message
+from deliverybot.mail import dkim, frozen, identity, mailbox, message
 
 #: Stands before the subject.
 MARK = "[TEST] "
@@ -97,15 +97,17 @@ async def send(
 
     A crash between leaves the first row alone: the test may have arrived.
     """
+    signers, sealer = dkim.load(desk.settings), identity.load(desk.settings)
+    if sealer is not None and (lapsed := sealer.lapsed(desk.clock())):
+        raise errors.OutgoingError(lapsed, hint="`deliverybot check` says more")
     transport = mail.transport(desk.settings)
-    signers = dkim.load(desk.settings)
     sent: list[Mail] = []
     with tempfile.TemporaryDirectory(prefix="deliverybot-test-") as name:
         place = pathlib.Path(name)
         row = await _made(case, place, desk, to)
         try:
             for letter in frozen.every(row, place, desk.clock()):
-                made = await asyncio.to_thread(message.build, letter, signers)
+                made = await asyncio.to_thread(message.build, letter, signers, sealer)
                 note = _Note(book, case.campaign.slug, to, who, desk)
                 reply = await transport.hand_over(
                     made, sender=row.from_address, recipient=to, token="test",  # noqa: S106

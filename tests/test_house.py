@@ -32,7 +32,8 @@ DOORS = {
     "bidi": {"pdf.shaping"},
     "charset_normalizer": {"sources"},
     "click": {"cli"},
-    "cryptography": {"mail.dkim"},
+    # Signs for the mail servers, and for the reader.
+    "cryptography": {"mail.dkim", "mail.identity"},
     "flufl": {"mail"},
     "fontTools": {"pdf.embed", "pdf.fonts"},
     "holidays": {"hours"},

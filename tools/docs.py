@@ -69,6 +69,7 @@ _CONFIG_SECTIONS = (
     ("[mail]", "Mail"),
     ("[mail.timeouts]", "Timeouts"),
     ("[mail.dkim]", "Dkim"),
+    ("[mail.smime]", "Smime"),
     ('[inbox] with kind = "imap"', "Imap"),
     ('[inbox] with kind = "maildir"', "Maildir"),
     ('[outlets.NAME] with kind = "folder"', "FolderOutlet"),

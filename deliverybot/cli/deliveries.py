@@ -148,15 +148,16 @@ def _write_eml(
 ) -> None:
     """Write the very bytes that were sent; before the first try, those of a try now."""
     from deliverybot import letters
-    from deliverybot.mail import dkim, frozen, message
+    from deliverybot.mail import dkim, frozen, identity, message
 
     if not row.pdf:
         error = f"delivery {row.id} is not rendered yet"
         raise errors.WrongState(error, hint="`deliverybot run --once` renders it")
     begun = row.first_try if part == row.part else None
     letter = frozen.letter(row, settings.state, begun or out.now(), part=part)
+    made = message.build(letter, dkim.load(settings), identity.load(settings))
     with file.open("wb") as out_:
-        out_.writelines(message.build(letter, dkim.load(settings)).chunks())
+        out_.writelines(made.chunks())
     letters.tidy(book, settings)
     out.talk(f"written: {file}")
 

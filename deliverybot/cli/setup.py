@@ -89,7 +89,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     from deliverybot import campaign, render
-    from deliverybot.mail import dkim
+    from deliverybot.mail import dkim, identity
 
     try:
         settings = call.settings()
@@ -103,7 +103,8 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += campaign.check(known, settings)
     for one in known:
         found += _campaign(one, settings)
-    found += dkim.check(settings) + _installation(call, settings) + _names(call, settings, known)
+    found += dkim.check(settings) + identity.check(settings, out.now())
+    found += _installation(call, settings) + _names(call, settings, known)
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if not offline:
         found += asyncio.run(_outside(settings))

@@ -38,8 +38,10 @@ class Transport(Protocol):
         """Take leave; the transport may be used again."""
 
 
+#: The phase in which the certificate that signs for the reader turns out not to be valid.
+CERTIFICATE = "certificate"
 #: What a reply in these phases says is about the relay or our account, not about the letter.
-_RELAY_PHASES = frozenset({"connect", "greeting", "starttls", "auth", "mail"})
+_RELAY_PHASES = frozenset({"connect", "greeting", "starttls", "auth", "mail", CERTIFICATE})
 #: Too large: about the letter in any phase (RFC 5321, RFC 3463).
 _SIZE_CODE, _SIZE = 552, frozenset({"5.3.4", "5.2.3"})
 

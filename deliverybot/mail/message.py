@@ -11,6 +11,7 @@ import dataclasses
 import email.errors
 import email.message
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deliverybot import errors
-from deliverybot.mail import built, dkim, encoded, fields, mailbox, proof
+from deliverybot.mail import built, dkim, encoded, fields, identity, mailbox, proof, smime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,36 +60,52 @@ class Letter:
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 #: What some mail program or file system takes for something else than a name.
 _PDF_NAME = re.compile(r'[^"<>\\/:|?*%;]{1,150}')
+#: Stands where the signature for the reader will be.
+_UNSIGNED = b"not signed yet"
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[a-z0-9.-]+>")
 
 
-def build(letter: Letter, signers: Sequence[dkim.Signer]) -> built.Built:
+def build(
+    letter: Letter, signers: Sequence[dkim.Signer], sealer: identity.Identity | None = None
+) -> built.Built:
     """Return the message, signed, CRLF line ends, ready for a relay.
 
     As `prove` and `finish` do.
     """
-    return finish(letter, prove(letter), signers)
+    return finish(letter, prove(letter, sealed=sealer is not None), signers, sealer)
 
 
-def finish(letter: Letter, texts: Sequence[bytes], signers: Sequence[dkim.Signer]) -> built.Built:
+def finish(
+    letter: Letter,
+    texts: Sequence[bytes],
+    signers: Sequence[dkim.Signer],
+    sealer: identity.Identity | None = None,
+) -> built.Built:
     """Put the attachments between the texts that `prove` gave, and sign.
 
+    `sealer` signs for the reader, and the `signers` of DKIM what comes of it.
     Reads the attachments, and encodes them the first time: call it in a
-    thread.  Raises OutgoingError where one is gone or is another one, and
-    OSError where its encoded form cannot be kept.
+    thread.  Raises OutgoingError where one is gone or is another one, or where
+    the letter is not one for `sealer` to sign, and OSError where its encoded
+    form cannot be kept.
     """
-    first, *rest = texts
     files = [encoded.ready(one.path, one.sha256) for one in letter.attachments]
+    if sealer is not None:
+        if unfit := sealer.unfit(letter.from_address):
+            raise errors.OutgoingError(unfit)
+        texts = smime.sign(texts, files, sealer, letter.date, _seal(letter))
+    first, *rest = texts
     first = dkim.sign(texts, files, signers, letter.date) + first
     return built.of(letter.message_id, [first, *rest], files)
 
 
-def prove(letter: Letter) -> list[bytes]:
+def prove(letter: Letter, *, sealed: bool = False) -> list[bytes]:
     """Return what stands around the attachments, once it reads as it was meant.
 
     What was built is parsed again and compared with what was meant, because an
     encoded word in a title can turn into a header of its own (CVE-2024-6923,
-    CVE-2026-1299).  Raises OutgoingError naming the value that cannot be sent.
+    CVE-2026-1299).  With `sealed` it is compared as it will be once it is signed
+    for the reader.  Raises OutgoingError naming the value that cannot be sent.
     """
     _gate(letter)
     stand_ins = [_stand_in(number, one) for number, one in enumerate(letter.attachments)]
@@ -112,8 +129,37 @@ def prove(letter: Letter) -> list[bytes]:
             for one, stand_in in zip(letter.attachments, stand_ins, strict=True)
         ),
     )
+    content = _unlike_mbox(content)
+    texts = _cut(content, stand_ins)
+    if sealed:
+        # The true signature is over the true attachments, and is base64 as this one.
+        meant = dataclasses.replace(meant, signature=_UNSIGNED)
+        filled = map(encoded.lines, [*stand_ins, b""])
+        pieces = zip(smime.enclose(texts, _seal(letter), _UNSIGNED), filled, strict=True)
+        content = b"".join(itertools.chain.from_iterable(pieces))
     proof.compare(content, meant)
-    return _cut(content, stand_ins)
+    return texts
+
+
+def _unlike_mbox(content: bytes) -> bytes:
+    """Return the mail without lines that a mailbox in one file would put a ">" before.
+
+    It would break the signature for the reader, who finds it there (RFC 8551
+    section 3.1.3).  Only quoted-printable has such lines; a soft line end keeps
+    them short.
+    """
+    while b"\r\nFrom " in content:
+        content = content.replace(b"\r\nFrom ", b"\r\n=46rom =\r\n")
+    return content
+
+
+def _seal(letter: Letter) -> str:
+    """Return the boundary around what is signed for the reader; see `_assemble`."""
+    return f"=_s{_seed(letter)}"
+
+
+def _seed(letter: Letter) -> str:
+    return _hash(letter.message_id)[:24]
 
 
 def _stand_in(number: int, attachment: Attachment) -> bytes:
@@ -134,7 +180,9 @@ def digest(letter: Letter) -> str:
     """Return what a person approves, as SHA-256 in hex.
 
     Covers the PDFs' bytes, subject, text, HTML, From, Reply-To and recipient;
-    not the Message-ID and the date.  Reads the PDFs: call it in a thread.
+    not the Message-ID and the date, and no signature: whoever approves does not
+    look at one, and a certificate that comes, goes or is renewed must not take
+    their yes back.  Reads the PDFs: call it in a thread.
     """
     return _hash(
         *(encoded.sha256(one.path, one.sha256) for one in letter.attachments),
@@ -242,7 +290,7 @@ def _assemble(letter: Letter, stand_ins: Sequence[bytes]) -> email.message.Email
     # Set before, it would have moved into the first part with the other Content- fields.
     message["Content-Language"] = letter.language
     # "=_" occurs neither in base64 nor in quoted-printable, so no body can hold a boundary.
-    seed = _hash(letter.message_id)[:24]
+    seed = _seed(letter)
     message.set_boundary(f"=_m{seed}")
     for part in message.walk():
         if part is message:

@@ -46,7 +46,7 @@ def message_id(sha256: str, from_address: str) -> str:
 
 
 def build(copy: Copy, signers: Sequence[dkim.Signer]) -> built.Built:
-    """Return the mail, signed, in ASCII alone: the same bytes for every attempt."""
+    """Return the mail, signed for DKIM, in ASCII alone: the same bytes for every attempt."""
     content = _content(copy)
     signed = dkim.sign([content], (), signers, copy.date) + content
     return built.of(message_id(copy.sha256, copy.from_address), [signed])

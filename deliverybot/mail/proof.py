@@ -12,12 +12,11 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from deliverybot import errors
-from deliverybot.mail import fields
+from deliverybot.mail import fields, smime
 
-_ALWAYS = (
-    *("Subject", "Date", "Message-ID", "Content-Language"),
-    *("MIME-Version", "Content-Type"),
-)
+_ALWAYS = ("Subject", "Date", "Message-ID", "MIME-Version", "Content-Type")
+#: Of the body; where that is signed for the reader, it has them itself.
+_OWN = ("Content-Language",)
 _WORDS = "multipart/alternative(text/plain,text/html)"
 #: RFC 5322 section 2.1.1, without the line end.
 _LINE_MAX = 998
@@ -37,6 +36,8 @@ class Meant:
     attachments: Sequence[tuple[str, bytes]]
     #: What In-Reply-To and References say; empty where they must be absent.
     follows: str = ""
+    #: What stands where the signature for the reader will be; empty where there is none.
+    signature: bytes = b""
 
 
 def compare(content: bytes, meant: Meant) -> None:
@@ -49,7 +50,8 @@ def compare(content: bytes, meant: Meant) -> None:
     raw = dict(email.parser.HeaderParser(policy=email.policy.compat32).parsestr(text).items())
     threaded = ("In-Reply-To", "References") if meant.follows else ()
     mailboxes = (name for name, mailbox in meant.headers.items() if mailbox)
-    wanted = sorted([*_ALWAYS, *threaded, *mailboxes])
+    own = () if meant.signature else _OWN
+    wanted = sorted([*_ALWAYS, *own, *threaded, *mailboxes])
     _same("its headers", sorted(message.keys()), wanted)
     for name, mailbox in meant.headers.items():
         if mailbox:
@@ -59,6 +61,28 @@ def compare(content: bytes, meant: Meant) -> None:
     _same("Message-ID", str(message["Message-ID"]), meant.message_id)
     for name in threaded:
         _same(name, str(message[name]).strip(), meant.follows)
+    body = _unsealed(message, meant.signature) if meant.signature else message
+    _body(body, meant)
+    _same("its defects", [d for part in message.walk() for d in part.defects], [])
+    longest = max(len(line) for line in content.split(b"\r\n"))
+    if longest > _LINE_MAX:
+        raise errors.OutgoingError(f"the built mail has a line of {longest} characters")
+
+
+def _unsealed(message: email.message.EmailMessage, signature: bytes) -> email.message.MIMEPart:
+    """Return what is signed for the reader (RFC 8551 section 3.5.3)."""
+    kinds = [part.get_content_type() for part in message.iter_parts()]
+    _same("its parts", message.get_content_type(), "multipart/signed")
+    _same("its parts", kinds[1:], [smime.TYPE])
+    _same("its signature", message.get_param("protocol"), smime.TYPE)
+    _same("its signature", message.get_param("micalg"), smime.MICALG)
+    body, signed = message.iter_parts()
+    _same("its signature", signed.get_content(), signature)
+    _same("the headers of its body", sorted(body.keys()), sorted(["Content-Type", *_OWN]))
+    return body
+
+
+def _body(message: email.message.MIMEPart, meant: Meant) -> None:
     pdfs = ",application/pdf" * len(meant.attachments)
     _same("its parts", _structure(message), f"multipart/mixed({_WORDS}{pdfs})" if pdfs else _WORDS)
     words, *attached = message.iter_parts() if pdfs else (message,)
@@ -68,10 +92,6 @@ def compare(content: bytes, meant: Meant) -> None:
     for pdf, (name, content_) in zip(attached, meant.attachments, strict=True):
         _same("the PDF", pdf.get_content(), content_)
         _same("the PDF's name", pdf.get_filename(), name)
-    _same("its defects", [d for part in message.walk() for d in part.defects], [])
-    longest = max(len(line) for line in content.split(b"\r\n"))
-    if longest > _LINE_MAX:
-        raise errors.OutgoingError(f"the built mail has a line of {longest} characters")
 
 
 def _same(what: str, got: object, wanted: object) -> None:
