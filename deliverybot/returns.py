@@ -30,6 +30,8 @@ FORWARDED = frozenset({model.Return.ANSWER, model.Return.BOUNCE, model.Return.CO
 _DOUBTED = frozenset({"unsure", "handing_over"})
 #: So may one in these, where an earlier try was cut off at its end.
 _DOUBTED_BEFORE = model.EVIDENCE_MOVES | {"human"}
+#: Ids of PostgreSQL's integers end here; a mail may name any number.
+_MOST_IDENT = 2**31 - 1
 #: The Message-ID of a further mail of one letter: that of the first, with a number.
 _PART = re.compile(r"(<.+\.[0-9a-f]{16})\.([0-9]{1,5})(@.+)")
 
@@ -165,6 +167,8 @@ def match(book: ledger.Ledger, mail: returned.Returned) -> Match | None:
 def _fitting(book: ledger.Ledger, token: verp.Token, how: str) -> Match | None:
     """Return the delivery of a token whose hash is that of its Message-ID."""
     part = max(token.part, 1)
+    if token.ident > _MOST_IDENT:
+        return None
     for row in book.deliveries.select(ids=[token.ident]):
         if token.fits(row.message_id):
             return Match(row=row, part=part, how=how)
@@ -239,6 +243,8 @@ def _said(mail: returned.Returned) -> str:
 def _stop(row: records.Delivery, mail: returned.Returned) -> verbs.Stop | None:
     """Say that an address is dead or has complained, so that no letter goes there any more."""
     reason = ""
+    if row.handed_at is None and row.part == 1:
+        return None  # none of it was ever out, so the notice is forged
     if mail.kind is model.Return.COMPLAINT:
         reason = model.Suppression.COMPLAINED
     elif mail.hard and _same(row.email, mail.failed):

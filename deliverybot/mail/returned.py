@@ -32,7 +32,8 @@ _FIELD_MAX, _WORDS_MAX, _FIRST_WORDS = 20_000, 500, 300
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _PART = re.compile(rb"^content-type[ \t]*:", re.IGNORECASE | re.MULTILINE)
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
+#: As ours are; others name no letter, and a database may choke on what is no text.
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 #: Where servers write to whom the envelope went, the surest first.
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Delivered-To", "To", "Cc")
 

@@ -1,0 +1,41 @@
+"""Mails by strangers who know how the bot works: none stops it, and none moves what it must not."""
+
+from __future__ import annotations
+
+import pytest
+
+import test_returns
+
+template = test_returns.template
+room = test_returns.room
+both = test_returns.both
+
+
+PILLS = {
+    "beyond PostgreSQL": b"To: b+d3000000000.1.0123456789@campaigns.example\n\nhi\n",
+    "beyond SQLite": b"To: b+d9999999999999999999.1.0123456789@campaigns.example\n\nhi\n",
+    "NUL in what it answers": b"In-Reply-To: <a\0b@c.example>\n\nhi\n",
+    "NUL in its own name": b"Message-ID: <a\0b@c.example>\n\nhi\n",
+    "NUL in what came back": (
+        b"Return-Path: <>\nX-Failed-Recipients: a@b.example\n\n550 no\n\n"
+        b"--- original message ---\nMessage-ID: <a\0b@c.example>\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PILLS)
+def test_what_a_database_cannot_hold_stops_no_mailbox(both: test_returns.Room, name: str) -> None:
+    assert both.take(b"From: a@b.example\n" + PILLS[name]) is None
+    (back,) = both.back()
+    assert back.delivery_id is None
+    assert both.book.returns.mailbox("box").cursor == "1"
+
+
+@pytest.mark.parametrize("state", ["due", "held", "approved", "retrying", "cancelled"])
+@pytest.mark.parametrize("name", ["bounce_postfix", "complaint_arf"])
+def test_a_notice_of_what_never_left_ends_no_address(
+    room: test_returns.Room, state: str, name: str
+) -> None:
+    room.state(state, handed_at=None, sent_at=None)
+    room.take(room.mail(name))
+    assert (room.row().state, room.suppressed()) == (state, "")
