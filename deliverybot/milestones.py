@@ -65,7 +65,7 @@ def _apply(
         targets=[verbs.Aim(name=t.id, email=t.email) for t in campaign.targets],
         outlets=[verbs.Aim(name=post.outlet) for post in campaign.posts],
         message_id=lambda ident, version, target: message.message_id(
-            domain, campaign.slug, ident, version, target
+            domain, campaign.slug, ident, version, target, secret=book.secret
         ),
         now=now,
     )

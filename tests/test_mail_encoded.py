@@ -44,7 +44,9 @@ def letter(*attachments: message.Attachment, number: int = 1) -> message.Letter:
         text=f"Dear Ms. Vale,\n\n.a dot\n..\n.\n{base64.b64encode(b'x' * 300).decode()}\n",
         html="<p>Dear Ms. Vale,</p>\n",
         attachments=attachments,
-        message_id=message.message_id("campaigns.example", "face", number, 1, "cloud-ceo"),
+        message_id=message.message_id(
+            "campaigns.example", "face", number, 1, "cloud-ceo", secret=b""
+        ),
         date=dt.datetime(2026, 3, 1, 9, 30, tzinfo=dt.UTC),
         language="en",
     )

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import email
 import email.policy
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def letter(tmp_path_factory: pytest.TempPathFactory) -> message.Letter:
         text=TEXT,
         html="<p>Dear Ms. Vale,</p>\n<p>ü</p>\n",
         attachments=(message.Attachment(path=pdf, name="letter.pdf", sha256=SHA256),),
-        message_id=message.message_id("campaigns.example", "face", 100, 1, "cloud-ceo"),
+        message_id=message.message_id("campaigns.example", "face", 100, 1, "cloud-ceo", secret=b""),
         date=dt.datetime(2026, 3, 1, 9, 30, tzinfo=dt.UTC),
         language="en",
     )
@@ -283,7 +284,7 @@ def test_a_message_id_of_any_length_comes_through(letter: message.Letter) -> Non
 
 
 def test_message_ids_are_stable_safe_and_apart() -> None:
-    make = message.message_id
+    make = functools.partial(message.message_id, secret=b"k" * 32)
     wild = "Größe/../<x>@\n" + "long" * 50
     ids = [
         make("campaigns.example", campaign, milestone, version, target)

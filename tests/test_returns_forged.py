@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
+
 import pytest
 
+import build
 import test_returns
+from deliverybot import ledger, signatures
+from deliverybot.mail import message
 
 template = test_returns.template
 room = test_returns.room
@@ -39,3 +45,21 @@ def test_a_notice_of_what_never_left_ends_no_address(
     room.state(state, handed_at=None, sent_at=None)
     room.take(room.mail(name))
     assert (room.row().state, room.suppressed()) == (state, "")
+
+
+def test_nobody_works_out_a_message_id_without_the_key(tmp_path: pathlib.Path) -> None:
+    """All that goes in but the key is public, or stands in another target's letter."""
+    ids = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        settings = build.settings(folder)
+        with contextlib.closing(ledger.open_ledger(settings.database_url)) as book:
+            signatures.recognition_key(settings.state, book)
+            build.grow(book, build.campaign(folder), 100)
+            (row,) = book.deliveries.select()
+            ids.append(row.message_id)
+            parts = ("campaigns.example", row.campaign, 1, row.version, row.target)
+            assert message.message_id(*parts, secret=book.secret) == row.message_id
+            assert message.message_id(*parts, secret=b"") != row.message_id
+    assert ids[0].rpartition(".v1.")[0] == ids[1].rpartition(".v1.")[0]
+    assert ids[0] != ids[1]

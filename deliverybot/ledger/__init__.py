@@ -101,6 +101,11 @@ class Ledger:
         self._db.secret = key
 
     @property
+    def secret(self) -> bytes:
+        """The installation's key; empty where it was not taken."""
+        return self._db.secret
+
+    @property
     def revision(self) -> str:
         """The migration that the tables stand at."""
         return migrate.revision(self._db) or ""

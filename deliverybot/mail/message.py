@@ -11,6 +11,7 @@ import dataclasses
 import email.errors
 import email.message
 import hashlib
+import hmac
 import itertools
 import re
 import unicodedata
@@ -63,6 +64,8 @@ _PDF_NAME = re.compile(r'[^"<>\\/:|?*%;]{1,150}')
 #: Stands where the signature for the reader will be.
 _UNSIGNED = b"not signed yet"
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[a-z0-9.-]+>")
+#: Keeps these hashes apart from all others under the same key.
+_ID_DOMAIN = b"deliverybot Message-ID\0"
 
 
 def build(
@@ -205,13 +208,17 @@ def message_id_of(first: str, part: int) -> str:
     return f"{local}.{part}@{domain}"
 
 
-def message_id(domain: str, campaign: str, milestone: int | str, version: int, target: str) -> str:
+def message_id(
+    domain: str, campaign: str, milestone: int | str, version: int, target: str, *, secret: bytes
+) -> str:
     """Return the Message-ID of one letter, the same for every attempt.
 
     The readable parts are cut short; the hash at the end keeps letters apart
-    whose readable parts are equal.
+    whose readable parts are equal.  It is keyed: who could work out the id of
+    a letter could forge its bounce.
     """
-    whole = _hash(campaign, str(milestone), str(version), target)[:16]
+    said = _hash(campaign, str(milestone), str(version), target)
+    whole = hmac.new(secret, _ID_DOMAIN + said.encode(), hashlib.sha256).hexdigest()[:16]
     slug, number = _readable(campaign, 16) or "c", _readable(str(milestone), 12)
     return f"<{slug}.m{number}.v{version}.{whole}@{mailbox.domain(domain)}>"
 
