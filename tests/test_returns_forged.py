@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import email
+import email.policy
 import pathlib
 
 import pytest
 
 import build
+import test_forwards
 import test_returns
-from deliverybot import ledger, signatures
-from deliverybot.mail import message
+from deliverybot import errors, ledger, signatures
+from deliverybot.mail import mailbox, message, passed
 
 template = test_returns.template
 room = test_returns.room
 both = test_returns.both
+book = test_forwards.book
+office = test_forwards.office
 
 
 PILLS = {
@@ -63,3 +68,48 @@ def test_nobody_works_out_a_message_id_without_the_key(tmp_path: pathlib.Path) -
             assert message.message_id(*parts, secret=b"") != row.message_id
     assert ids[0].rpartition(".v1.")[0] == ids[1].rpartition(".v1.")[0]
     assert ids[0] != ids[1]
+
+
+WORDS = {
+    "a line end": b"=?utf-8?q?a=0D=0ABcc=3Ax=40y.example?=@b.example",
+    "another address": b"=?utf-8?q?x=40y.example=3E=2C=3Ca?=@b.example",
+    "a surrogate": b"=?utf-7?q?+2AA-?=@b.example",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+async def test_an_encoded_word_in_an_address_stops_no_copy_and_adds_nobody(
+    office: test_forwards.Office, name: str
+) -> None:
+    """`email` decodes it in an address, too (as CVE-2024-6923 in a subject)."""
+    told = office.book.deliveries.get(1).message_id.encode()
+    raw = b"From: ceo@cloud.example\nReply-To: " + WORDS[name] + b"\nIn-Reply-To: " + told
+    await office.take(raw + b"\n\nno\n")
+    await office.forward()
+    assert office.state() == "sent"
+    mail = email.message_from_bytes(office.courier.given[0][0], policy=email.policy.default)
+    assert mail["Reply-To"] == "ceo@cloud.example"
+    assert mail["Bcc"] is None
+
+
+def test_no_address_holds_an_encoded_word() -> None:
+    for word in WORDS.values():
+        with pytest.raises(errors.OutgoingError):
+            mailbox.address(word.decode())
+
+
+async def test_a_copy_that_cannot_be_made_holds_up_no_other(
+    office: test_forwards.Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is refused, on record, and the second goes."""
+    content = passed._content
+    turns = iter([True, False])
+
+    def broken(copy: passed.Copy) -> bytes:
+        return content(copy) if not next(turns) else "\ud800".encode()
+
+    monkeypatch.setattr(passed, "_content", broken)
+    await office.answer()
+    await office.answer("answer_from_assistant")
+    await office.forward()
+    assert [row.forward for row in office.book.returns.all()] == ["refused", "sent"]

@@ -18,10 +18,11 @@ _LOCAL_MAX, _DOMAIN_MAX = 64, 253
 def address(text: str) -> str:
     """Return a mail address as the wire has it, the domain in its ASCII form.
 
-    Raises OutgoingError for what is not one plain address.
+    Raises OutgoingError for what is not one plain address: "=?" begins an
+    encoded word, which `email` decodes even there, and it may hold line ends.
     """
     local, at, host = text.rpartition("@")
-    if not at or not _LOCAL.fullmatch(local) or len(local.encode()) > _LOCAL_MAX:
+    if not at or "=?" in text or not _LOCAL.fullmatch(local) or len(local.encode()) > _LOCAL_MAX:
         raise errors.OutgoingError(
             f"{text!r} is not a mail address", hint="write it as name@domain.example"
         )

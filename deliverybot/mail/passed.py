@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
+import email.errors
 import email.generator
 import email.message
 import email.policy
@@ -13,6 +14,7 @@ import io
 import re
 from collections.abc import Sequence
 
+from deliverybot import errors
 from deliverybot.mail import built, dkim, fields, mailbox, returned
 
 #: RFC 5322 section 2.1.1.
@@ -46,8 +48,14 @@ def message_id(sha256: str, from_address: str) -> str:
 
 
 def build(copy: Copy, signers: Sequence[dkim.Signer]) -> built.Built:
-    """Return the mail, signed for DKIM, in ASCII alone: the same bytes for every attempt."""
-    content = _content(copy)
+    """Return the mail, signed for DKIM, in ASCII alone: the same bytes for every attempt.
+
+    Raises OutgoingError where no mail can be made of it: strangers' words are in it.
+    """
+    try:
+        content = _content(copy)
+    except (ValueError, email.errors.MessageError) as error:
+        raise errors.OutgoingError(f"the copy cannot be encoded: {error}") from error
     signed = dkim.sign([content], (), signers, copy.date) + content
     return built.of(message_id(copy.sha256, copy.from_address), [signed])
 
@@ -57,7 +65,7 @@ def _content(copy: Copy) -> bytes:
     head["From"] = fields.mailbox("From", copy.from_name, copy.from_address)
     head["To"] = copy.to_address
     if copy.reply_to:
-        head["Reply-To"] = copy.reply_to
+        head["Reply-To"] = fields.mailbox("Reply-To", "", copy.reply_to)
     # As two words, for "=?" begins an encoded one, which may hold line ends.
     head["Subject"] = fields.text("Subject", copy.subject.replace("=?", "= ?"))
     head["Date"] = copy.date
