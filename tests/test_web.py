@@ -210,7 +210,10 @@ def test_a_range_of_another_file_gets_the_whole(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/signers", "/signers/", f"/signers/{TOKEN[:-1]}", f"/signers/{TOKEN}x", "/signers/a/b"],
+    [
+        *("/", "/signers", "/signers/", "/signers/a/b"),
+        *(f"/signers/{TOKEN[:-1]}", f"/signers/{TOKEN}x", f"/signers/{TOKEN}/"),
+    ],
 )
 def test_whatever_is_no_address_of_ours_is_not_there(site: Site, path: str) -> None:
     answer, body = site.ask(path)

@@ -147,6 +147,8 @@ def app(
     inner = applications.Starlette(
         routes=[route], exception_handlers={exceptions.HTTPException: _refused}
     )
+    # It would say the token back with whatever host was asked for, and in plain http.
+    inner.router.redirect_slashes = False
     return _Guarded(inner)
 
 
