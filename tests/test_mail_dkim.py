@@ -179,6 +179,8 @@ def test_a_changed_field_fails(name: str, tmp_path: Path, signers: tuple[dkim.Si
     [
         *("From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "Content-Type"),
         *("List-Id", "List-Unsubscribe", "List-Unsubscribe-Post"),
+        *("In-Reply-To", "References", "MIME-Version", "Disposition-Notification-To"),
+        *("Content-Transfer-Encoding", "Content-Disposition", "Content-Language"),
     ],
 )
 def test_a_field_that_is_added_fails(

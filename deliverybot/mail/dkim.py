@@ -25,15 +25,14 @@ from deliverybot.mail import built, encoded
 _BITS = 2048
 #: Signed once more than they are there, so that nobody can add one (RFC 6376 section 8.15).
 _SEALED = (
-    *("From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "Content-Type"),
+    *("From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "In-Reply-To"),
+    *("References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"),
+    *("Content-Disposition", "Content-Language", "Disposition-Notification-To"),
     *("List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Help", "List-Owner"),
     *("List-Subscribe", "List-Post", "List-Archive"),
 )
 #: Signed where they are there.
-_SIGNED = (
-    *("In-Reply-To", "References", "MIME-Version", "Content-Language"),
-    *("Content-Transfer-Encoding", "Auto-Submitted"),
-)
+_SIGNED = ("Auto-Submitted",)
 _WIDTH = 74
 _EOL = b"\r\n"
 _HOW = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out dkim.pem"
