@@ -22,6 +22,8 @@ from deliverybot.mail import dkim, frozen, identity, mailbox, message
 
 #: Stands before the subject.
 MARK = "[TEST] "
+#: Postfix as it comes sends name%other.example@its-own.example on to name@other.example.
+_ROUTES = frozenset("%!")
 _STYLE = "border: 2pt solid #b00; color: #b00; padding: 4pt; font-weight: bold"
 
 
@@ -68,9 +70,12 @@ def require_own(
     capitals and plus tags make no difference.
     """
     try:
-        mailbox.address(to)
+        local = mailbox.address(to).rpartition("@")[0]
     except errors.OutgoingError as error:
         raise errors.UsageError(str(error), hint=error.hint) from error
+    if _ROUTES & set(local):
+        message_ = f"{to} may be read as a way to another address"
+        raise errors.UsageError(message_, hint="give an address without % and !")
     wanted = screen.normalise_email(to)
     if wanted is None:
         raise errors.UsageError(f"{to!r} is not a mail address", hint="such as you@your-domain")

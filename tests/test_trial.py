@@ -96,6 +96,8 @@ def test_no_delivery_knows_of_it(bot: test_cli.Bot) -> None:
         "MINISTER@Transport.Example",
         "minister+test@transport.example",
         "minister@transport.example.",
+        "minister%transport.example@campaigns.example",
+        "transport.example!minister@campaigns.example",
         "second@transport.example",
         "former@transport.example",
         "stopped@office.example",
@@ -114,6 +116,7 @@ def test_a_target_never_gets_one(bot: test_cli.Bot, address: str) -> None:
         word in done.stderr
         for word in (
             "address of a target",
+            "a way to another address",
             "not to be written to",
             "no mail address",
             "not a mail",
