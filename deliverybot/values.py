@@ -262,7 +262,8 @@ _INVENTED_DOMAINS = ("example.com", "example.net", "example.org")
 
 def is_invented(mail_address: str) -> bool:
     """Tell whether an address lies in a domain kept for examples (RFC 2606)."""
-    domain = mail_address.rpartition("@")[2].lower()
+    # In the form that the wire has: full-width letters and dots are others of the same domain.
+    domain = (screen.normalise_email(mail_address) or mail_address).rpartition("@")[2].lower()
     return f".{domain}".endswith((*_INVENTED, *(f".{name}" for name in _INVENTED_DOMAINS)))
 
 
