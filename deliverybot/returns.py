@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 TRIES = 5
 #: What the campaigner is sent a copy of.
 FORWARDED = frozenset({model.Return.ANSWER, model.Return.BOUNCE, model.Return.COMPLAINT})
+#: Copies a day of what somebody is said to have written who names no letter: a sender can be
+#: forged by anybody, and each copy uses up what the relay takes of us.
+UNTOLD_A_DAY = 20
 #: A letter in one of these may have arrived without anybody knowing.
 _DOUBTED = frozenset({"unsure", "handing_over"})
 #: So may one in these, where an earlier try was cut off at its end.
@@ -100,7 +103,7 @@ async def take(
         status=mail.status,
         said=f"{mail.said}{arrived.note}",
         path=path,
-        forward="due" if settings.forward_to and _is_news(book, found, mail) else "",
+        forward="due" if settings.forward_to and _is_news(book, found, mail, now) else "",
     )
     place = verbs.Place(mailbox=mailbox, cursor=arrived.cursor)
     for _ in range(TRIES):
@@ -130,7 +133,9 @@ def _keep(settings: config.Settings, raw: bytes) -> tuple[str, str]:
     return sha256, str(path.relative_to(settings.state))
 
 
-def _is_news(book: ledger.Ledger, found: Match | None, mail: returned.Returned) -> bool:
+def _is_news(
+    book: ledger.Ledger, found: Match | None, mail: returned.Returned, now: dt.datetime
+) -> bool:
     """Tell whether a person should see it.
 
     Some programs answer without saying what: such a mail of somebody who got a
@@ -140,7 +145,9 @@ def _is_news(book: ledger.Ledger, found: Match | None, mail: returned.Returned) 
         return False
     if found is not None:
         return True
-    return mail.kind is model.Return.ANSWER and book.returns.wrote_to(mail.sender)
+    if mail.kind is not model.Return.ANSWER or not book.returns.wrote_to(mail.sender):
+        return False
+    return book.returns.untold(mail.sender, now - dt.timedelta(days=1)) < UNTOLD_A_DAY
 
 
 # --- what it is about ----------------------------------------------------------------------------
@@ -249,7 +256,12 @@ def _stop(row: records.Delivery, mail: returned.Returned) -> verbs.Stop | None:
         reason = model.Suppression.COMPLAINED
     elif mail.hard and _same(row.email, mail.failed):
         reason = model.Suppression.BOUNCED
-    return verbs.Stop(address=row.email, reason=reason, evidence=_words(mail)) if reason else None
+    if not reason:
+        return None
+    # The ledger's list of those who must not be written to has no address in the clear.
+    shown = screen.masked(row.email)
+    evidence = re.sub(re.escape(row.email), lambda _: shown, _words(mail), flags=re.IGNORECASE)
+    return verbs.Stop(address=row.email, reason=reason, evidence=evidence)
 
 
 def _same(address: str, others: tuple[str, ...]) -> bool:

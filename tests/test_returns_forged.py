@@ -12,7 +12,7 @@ import pytest
 import build
 import test_forwards
 import test_returns
-from deliverybot import errors, ledger, signatures
+from deliverybot import errors, ledger, returns, signatures, values
 from deliverybot.mail import mailbox, message, passed
 
 template = test_returns.template
@@ -113,3 +113,30 @@ async def test_a_copy_that_cannot_be_made_holds_up_no_other(
     await office.answer("answer_from_assistant")
     await office.forward()
     assert [row.forward for row in office.book.returns.all()] == ["refused", "sent"]
+
+
+def test_the_evidence_of_a_suppression_names_no_address(room: test_returns.Room) -> None:
+    raw = room.mail("bounce_postfix").replace(b"<ceo@cloud.example>:", b"<CEO@cloud.example>:")
+    room.take(raw)
+    (one,) = room.book.suppressions.all()
+    assert "User unknown" in one.evidence
+    assert "ceo@" not in one.evidence.lower()
+    said = [row.why for row in room.book.audit.since() if row.thing == "address"]
+    assert len(said) == 1
+    assert "ceo@" not in said[0].lower()
+
+
+async def test_a_forged_sender_makes_few_copies(office: test_forwards.Office) -> None:
+    """Anybody may write in a target's name; what names a letter is copied all the same."""
+    for number in range(returns.UNTOLD_A_DAY + 5):
+        sender = b"From: CEO@cloud.example\n" if number % 2 else b"From: ceo@cloud.example\n"
+        await office.take(sender + b"Subject: %d\n\nbuy\n" % number)
+    assert len(office.book.returns.forwards("due")) == returns.UNTOLD_A_DAY
+    assert (await office.answer()).forward == "due"
+    office.clock.forward(days=2)
+    assert (await office.take(b"From: ceo@cloud.example\n\nme again\n")).forward == "due"
+
+
+@pytest.mark.parametrize("domain", ["cloud.example", "cloud.\uff45xample", "cloud\u3002example"])
+def test_a_made_up_domain_is_one_in_whatever_letters(domain: str) -> None:
+    assert values.is_invented(f"ceo@{domain}")

@@ -111,6 +111,15 @@ class Returns:
         with self._db.read() as tx:
             return bool(address) and tx.scalar(query.limit(1)) is not None
 
+    def untold(self, address: str, since: dt.datetime) -> int:
+        """Count copies, since a time, of what came from an address and named no letter."""
+        copied = (_R.c.delivery_id.is_(None)) & (_R.c.forward != "") & (_R.c.at > since)
+        query = sa.select(sa.func.count()).where(
+            sa.func.lower(_R.c.sender) == address.lower(), copied
+        )
+        with self._db.read() as tx:
+            return int(tx.scalar(query) or 0)
+
     def _select(self, condition: sa.ColumnElement[bool]) -> list[records.Delivery]:
         with self._db.read() as tx:
             ids = list(tx.scalars(sa.select(_D.c.id).where(condition)))
