@@ -113,7 +113,7 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
     works = daemon.Works(
         book, stage.settings, stage.campaigns, clock=lambda: now, reporter=stage.reporter
     )
-    asked = await _prepare(works, stage)
+    asked, later = await _prepare(works, stage)
     letters = [
         row
         for row in book.deliveries.select()
@@ -121,7 +121,8 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
     ]
     outlook = agenda.Outlook(book, stage.settings, stage.campaigns, now)
     going = {
-        row.id: _goes(row, stage, outlook, asked=("delivery", row.id) in asked) for row in letters
+        row.id: _goes(row, stage, outlook, asked=("delivery", row.id) in asked, later=later)
+        for row in letters
     }
     await _send(stage)
     await _publish(stage)
@@ -141,15 +142,32 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
     )
 
 
-async def _prepare(works: daemon.Works, stage: rehearsed.Stage) -> set[tuple[str, int]]:
-    """Read, cross, render, and say yes; return what was asked about."""
+async def _prepare(
+    works: daemon.Works, stage: rehearsed.Stage
+) -> tuple[set[tuple[str, int]], dict[int, records.Delivery]]:
+    """Read, cross, render, and say yes; return what was asked about and what was to wait."""
     for slug in stage.campaigns:
         await works.poll(slug)
     await works.freeze()
     approvals.expire(stage.book, stage.campaigns, stage.now)
+    later = _brought_forward(stage)
     asked = _say_yes(stage)
     await works.freeze()  # letters to one mailbox may go in one mail now, which is asked about
-    return asked | _say_yes(stage)
+    return asked | _say_yes(stage), later
+
+
+def _brought_forward(stage: rehearsed.Stage) -> dict[int, records.Delivery]:
+    """Let what waits for its next try, or for its undo to end, go at once; return it as it was."""
+    book, now, found = stage.book, stage.now, {}
+    for row in book.deliveries.select(states=("approved", "retrying")):
+        if row.next_try is not None and row.next_try > now:
+            found[row.id] = row
+            for state in ("held", "approved"):
+                book.deliveries.move(
+                    book.deliveries.get(row.id), state,
+                    who=rehearsed.WHO, why="brought forward", now=now, values={"next_try": None},
+                )  # fmt: skip
+    return found
 
 
 def _is_open(row: records.Delivery, before: Mapping[int, records.Delivery]) -> bool:
@@ -173,19 +191,27 @@ def _say_yes(stage: rehearsed.Stage) -> set[tuple[str, int]]:
 
 
 def _goes(
-    row: records.Delivery, stage: rehearsed.Stage, outlook: agenda.Outlook, *, asked: bool
+    row: records.Delivery,
+    stage: rehearsed.Stage,
+    outlook: agenda.Outlook,
+    *,
+    asked: bool,
+    later: Mapping[int, records.Delivery],
 ) -> tuple[dt.datetime | None, str]:
     """Say when a letter would leave, by all true rules; a yes given now may be taken back."""
     undo = dt.timedelta(seconds=stage.campaigns[row.campaign].delivery.undo_seconds)
     if asked and undo and row.state == "approved":
         row = dataclasses.replace(row, next_try=stage.now + undo)
+    elif row.id in later and row.state == "approved":
+        was = later[row.id]
+        row = dataclasses.replace(row, state=was.state, next_try=was.next_try)
     found = outlook.of(row)
     return found.at, found.why
 
 
 async def _send(stage: rehearsed.Stage) -> None:
     """Mail what is approved into a folder, every office open, no budget and no rate kept."""
-    always = {"hours": "Mon-Sun 00:00-24:00", "holidays": "", "budget": None}
+    always = {"hours": "Mon-Sun 00:00-24:00", "holidays": "", "budget": None, "since": None}
     known = {
         slug: one.model_copy(
             update={"targets": tuple(t.model_copy(update=always) for t in one.targets)}

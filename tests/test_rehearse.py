@@ -258,6 +258,25 @@ async def test_a_budget_is_told_and_the_mail_is_there(tmp_path: pathlib.Path) ->
     assert (letter.state, len(letter.mails)) == ("sent", 1)
 
 
+async def test_what_waits_for_its_undo_is_written_and_told_with_its_time(
+    tmp_path: pathlib.Path,
+) -> None:
+    options = build.settings(tmp_path)
+    plan = build.campaign(tmp_path, plan="at = [50]", posts=(), target="")
+    build.csv(tmp_path, 50)
+    undo = dt.timedelta(minutes=10)
+    with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
+        works = build.works(book, [plan], options, build.Clock())
+        await works.poll("faces")
+        await works.freeze()
+        book.deliveries.approve(book.deliveries.get(1), who="mira", now=build.NOW, undo=undo)
+    (letter,) = (await played(options, plan, tmp_path / "out")).letters
+    assert (letter.state, len(letter.mails), letter.asks) == ("sent", 1, False)
+    assert letter.goes_at is not None
+    assert letter.goes_at >= build.NOW + undo
+    assert "takes the approval back" in letter.goes_why
+
+
 async def test_lists_behind_links(tmp_path: pathlib.Path) -> None:
     options = build.settings(tmp_path)
     rules = 'first_reading = "deliver"\nsigners = "link"'
