@@ -10,8 +10,8 @@ import itertools
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 
+from deliverybot import approvals, config, gathering, hours, ledger, recipients, relay_health
 from deliverybot import campaign as campaigns
-from deliverybot import config, gathering, hours, ledger, recipients, relay_health
 from deliverybot.ledger import pacing, records
 from deliverybot.mail import dkim, identity
 
@@ -118,7 +118,7 @@ class Outlook:
         self._rate = functools.cache(
             lambda domain: book.pacing.frees(pace(settings, now), domain, now)
         )
-        self._together = gathering.gather(book, settings, known, now).waiting
+        self._together = gathering.gather(book, settings, known, now, undone=True).waiting
         self._carrier = functools.cache(book.deliveries.get)
         self._room = functools.cache(lambda box: recipients.room(book, known, box, now))
 
@@ -173,12 +173,31 @@ class Outlook:
         at, word, why = max(
             self._limits(row, target), key=lambda limit: limit[0], default=(self._now, None, "")
         )
+        if row.id in self._together and word is not Waits.DIGEST:
+            why = f"{why}, then it goes in one mail with other letters to this address"
         opens = hours.next_open(at, target.office, target.timezone, target.holidays)
         if opens > at:
             closed = hours.why_closed(at, target.office, target.timezone, target.holidays)
             why = f"{why}, then {closed}" if why else closed
             word = word or Waits.HOURS
+        if opens > self._now and (late := self._too_late(row, target, opens)):
+            return late
         return Prospect(at=opens, waits_for=word, why=why, timezone=target.timezone)
+
+    def _too_late(
+        self, row: records.Delivery, target: campaigns.Target, opens: dt.datetime
+    ) -> Prospect | None:
+        """Return what ends before a letter may go: its approval, or the target's tenure."""
+        campaign = self._known[row.campaign]
+        end, first = approvals.expires(row, campaign), _local(opens, target.timezone)
+        if end is not None and end <= opens:
+            why = f"it may go on {first}, and its approval ends before, on"
+            why += f" {_local(end, target.timezone)}; approve it again after that"
+            return Prospect(waits_for=Waits.APPROVAL, why=why, timezone=target.timezone)
+        if ended := recipients.ended(campaign, target, opens):
+            why = f"it may go on {first}, and {ended}"
+            return Prospect(waits_for=Waits.TENURE, why=why, timezone=target.timezone)
+        return None
 
     def _limits(
         self, row: records.Delivery, target: campaigns.Target

@@ -25,13 +25,19 @@ class Gathering:
 
 
 def gather(
-    book: ledger.Ledger, settings: config.Settings, known: recipients.Known, now: dt.datetime
+    book: ledger.Ledger,
+    settings: config.Settings,
+    known: recipients.Known,
+    now: dt.datetime,
+    *,
+    undone: bool = False,
 ) -> Gathering:
     """Find the letters of different campaigns that must share the next mail to a mailbox.
 
     Those are at least two, approved and ready, where the budget lets one mail
     go.  Where a digest to the mailbox waits already, later letters join it or,
-    once it is approved, wait behind it.
+    once it is approved, wait behind it.  With `undone` the time in which an
+    approval can be taken back counts as over.
     """
     if not any(one.budget for campaign in known.values() for one in campaign.targets):
         return Gathering()
@@ -43,7 +49,7 @@ def gather(
         if len(idents) == 1 or not recipients.limits(known, box):
             continue
         rows = book.deliveries.select(ids=idents)
-        single = list(_singles(rows, known, now))
+        single = list(_singles(rows, known, None if undone else now))
         digest = next((row for row in rows if row.alone), None)
         if digest is not None:
             waiting |= {row.id for row in single}
@@ -72,9 +78,11 @@ def _joins(
 
 
 def _singles(
-    rows: Iterable[records.Delivery], known: recipients.Known, now: dt.datetime
+    rows: Iterable[records.Delivery], known: recipients.Known, now: dt.datetime | None
 ) -> Iterator[records.Delivery]:
     """Yield the letters that could go now and have not been tried, one a campaign.
+
+    Without `now`, those that could go once their approval stands.
 
     A letter in several mails, or with a link of its own, goes alone.
     """
@@ -82,7 +90,7 @@ def _singles(
     for row in rows:
         fresh = row.state == model.Delivery.APPROVED and row.handed_at is None and not row.alone
         simple = row.part == 1 and not row.words and not row.linked
-        ready = row.next_try is None or row.next_try <= now
+        ready = row.next_try is None or now is None or row.next_try <= now
         known_ = recipients.target_of(row, known) is not None
         if fresh and simple and ready and known_ and row.campaign not in seen:
             seen.add(row.campaign)

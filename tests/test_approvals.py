@@ -251,7 +251,7 @@ def test_only_the_digest_that_was_read_is_approved(
 
 def test_it_says_when_the_letter_goes(bot: test_cli.Bot, state: Callable[[], str]) -> None:
     done = bot("deliveries", "approve", "1", "--by", "Dana")
-    assert "  goes at " in done.stdout
+    assert "  goes on " in done.stdout
     assert "`deliverybot deliveries hold 1` takes the approval back" in done.stdout
     bot("run", "--once")
     assert state() == "approved"

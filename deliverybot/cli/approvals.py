@@ -13,8 +13,8 @@ from deliverybot import errors
 from deliverybot.cli import deliveries, out
 
 if TYPE_CHECKING:
+    from deliverybot import agenda, config, ledger
     from deliverybot import campaign as campaigns
-    from deliverybot import config, ledger
     from deliverybot.ledger import records
 
 #: Fewer digits of a digest could be met by chance.
@@ -90,19 +90,20 @@ def _approve(
     for what, path, count in frozen.several(row):
         click.echo(f"  {what}: {settings.state / path}  ({out.plural(count, 'page')})")
     if done:
-        click.echo(out.safe(f"  {_goes(book.deliveries.get(row.id), campaign, now)}"))
+        outlook = deliveries.prospects(book, settings)
+        click.echo(out.safe(f"  {_goes(book.deliveries.get(row.id), campaign, outlook)}"))
     else:
         click.echo(f"  waits for somebody else: deliverybot deliveries approve {row.id} --by NAME")
 
 
-def _goes(row: records.Delivery, campaign: campaigns.Campaign, now: dt.datetime) -> str:
+def _goes(row: records.Delivery, campaign: campaigns.Campaign, outlook: agenda.Outlook) -> str:
     """Say when an approved letter leaves."""
-    from deliverybot import agenda, approvals
+    from deliverybot import approvals
 
-    at, why = agenda.when(row, campaign, now)
-    if at is None:
-        return f"cannot go: {why}"
-    when = "goes with the next run" if at <= now else f"goes at {out.clock(at)}: {why}"
+    found = outlook.of(row)
+    if found.at is None:
+        return f"cannot go: {found.why}"
+    when = "goes with the next run" if found.waits_for is None else str(found)
     end = approvals.expires(row, campaign)
     return when if end is None else f"{when}; the approval ends at {out.clock(end)}"
 

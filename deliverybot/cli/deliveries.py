@@ -34,7 +34,7 @@ def deliveries_list(
     book = call.book(settings)
     rows = book.deliveries.select(campaign=campaign, states=state or None)
     if as_json:
-        outlook = _outlook(book, settings)
+        outlook = prospects(book, settings)
         out.dump([_delivery(row, settings, outlook) for row in rows])
         return
     columns = ("id", "campaign", "milestone", "target", "state", "why")
@@ -45,7 +45,7 @@ def deliveries_list(
     )
 
 
-def _outlook(book: ledger.Ledger, settings: config.Settings) -> agenda.Outlook:
+def prospects(book: ledger.Ledger, settings: config.Settings) -> agenda.Outlook:
     """Return when each delivery goes; of a campaign that cannot be read, none does."""
     from deliverybot import agenda, campaign
 
@@ -104,7 +104,7 @@ def deliveries_show(call: out.Call, ident: int, eml: str | None, part: int, as_j
     settings = call.settings()
     book = call.book(settings)
     row = book.deliveries.get(ident)
-    outlook = _outlook(book, settings)
+    outlook = prospects(book, settings)
     known = _delivery(row, settings, outlook)
     known |= _several(row, settings, as_json=as_json)
     if found := book.links.select(deliveries=[row.id]):
