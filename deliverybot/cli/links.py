@@ -64,8 +64,11 @@ def told(link: records.Link, *, as_json: bool) -> object:
             "id": link.id, "state": link.state(now), "expires_at": link.expires_at,
             "visits": link.visits,
         }  # fmt: skip
+    state = link.state(now)
     until = f" until {link.expires_at:%Y-%m-%d %H:%M} UTC" if link.expires_at else ""
-    return f"{link.id}, {link.state(now)}{until}, {out.plural(link.visits, 'visit')}"
+    return (
+        f"{link.id}, {state}{until if state == 'open' else ''}, {out.plural(link.visits, 'visit')}"
+    )
 
 
 @links.command("show")

@@ -1,0 +1,52 @@
+"""The mails of a new working folder and of the examples say where the list of signers is."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import pytest
+
+import test_cli
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WEB = 'public_url = "https://campaigns.example"\n[web]\n\n[sender]'
+LINKED = 'signers = "link"\nundo = "10m"'
+
+
+@pytest.fixture
+def bot(tmp_path: pathlib.Path) -> test_cli.Bot:
+    test_cli.Bot(tmp_path)("init", "here")
+    bot = test_cli.Bot(tmp_path / "here")
+    bot.edit("config.toml", "[sender]", WEB)
+    return bot
+
+
+def test_a_letter_that_leads_to_its_list_does_not_say_that_it_has_it(bot: test_cli.Bot) -> None:
+    bot.edit(test_cli.CAMPAIGN, 'undo = "10m"', LINKED)
+    bot("run", "--once")
+    shown = bot("deliveries", "show", "1").stdout
+    assert "The names of the 3 of them who agreed to be named to you are in a list" in shown
+    assert "https://campaigns.example/signers/" in shown
+    assert "It lists" not in shown
+    assert "1, new, 0 visits" in shown
+    bot("links", "withdraw", "1")
+    assert "1, withdrawn, 0 visits" in bot("deliveries", "show", "1").stdout
+
+
+def test_a_letter_with_its_list_says_so(bot: test_cli.Bot) -> None:
+    shown = bot("preview", "my-petition", "--as", "mail").stdout
+    assert "It lists the 3 of them who agreed to be named to you." in shown
+    assert "signers/" not in shown
+
+
+@pytest.mark.parametrize("name", ["face-surveillance", "racial-profiling"])
+@pytest.mark.parametrize("link", [False, True])
+def test_the_examples_say_where_the_list_is(bot: test_cli.Bot, name: str, link: bool) -> None:
+    shutil.copy(ROOT / "letters" / name / "mail.txt", bot.place / "letters/my-petition/mail.txt")
+    if link:
+        bot.edit(test_cli.CAMPAIGN, 'undo = "10m"', LINKED)
+    shown = bot("preview", "my-petition", "--as", "mail").stdout
+    assert ("listed in the letter." in shown) is not link
+    assert ("listed here until" in shown) is link
+    assert ("https://campaigns.example/signers/" in shown) is link
