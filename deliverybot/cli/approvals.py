@@ -13,6 +13,8 @@ from deliverybot import errors
 from deliverybot.cli import deliveries, out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from deliverybot import agenda, config, ledger
     from deliverybot import campaign as campaigns
     from deliverybot.ledger import records
@@ -62,7 +64,8 @@ def deliveries_approve(
                 out.talk(f"not approved: delivery {row.id}")
                 declined = True
                 continue
-        _approve(book, row, campaign, settings, who=who, at_once=at_once)
+        together = [campaign, *(rules(one.campaign) for one in book.digests.members(row.id))]
+        _approve(book, row, together, settings, who=who, at_once=at_once)
     if declined:
         sys.exit(1)
 
@@ -70,19 +73,20 @@ def deliveries_approve(
 def _approve(
     book: ledger.Ledger,
     row: records.Delivery,
-    campaign: campaigns.Campaign,
+    together: Sequence[campaigns.Campaign],
     settings: config.Settings,
     *,
     who: str,
     at_once: bool,
 ) -> None:
-    """Record the yes, and say what it came to."""
+    """Record the yes, and say what it came to; in a digest the strictest campaign's rules hold."""
     from deliverybot.mail import frozen
 
-    rules = campaign.delivery
-    undo = dt.timedelta(seconds=0 if at_once else rules.undo_seconds)
+    approvers = max(one.delivery.approvers for one in together)
+    longest = max(one.delivery.undo_seconds for one in together)
+    undo = dt.timedelta(seconds=0 if at_once else longest)
     now = out.now()
-    done = book.deliveries.approve(row, who=who, now=now, approvers=rules.approvers, undo=undo)
+    done = book.deliveries.approve(row, who=who, now=now, approvers=approvers, undo=undo)
     word = "approved" if done else "one yes of two"
     click.echo(out.safe(f"{word}: delivery {row.id} to {row.to_name} <{row.email}>"))
     pages = out.plural(row.pages, "page")
@@ -91,7 +95,7 @@ def _approve(
         click.echo(f"  {what}: {settings.state / path}  ({out.plural(count, 'page')})")
     if done:
         outlook = deliveries.prospects(book, settings)
-        click.echo(out.safe(f"  {_goes(book.deliveries.get(row.id), campaign, outlook)}"))
+        click.echo(out.safe(f"  {_goes(book.deliveries.get(row.id), together[0], outlook)}"))
     else:
         click.echo(f"  waits for somebody else: deliverybot deliveries approve {row.id} --by NAME")
 
