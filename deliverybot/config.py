@@ -56,7 +56,7 @@ class Timeouts(values.Section):
     connect: _Above0 = 30
     #: Until it answers a command.
     command: _Above0 = 300
-    #: No byte taken by the relay for this long.
+    #: No byte taken by the relay for this long; a whole body may take ten times as long.
     stall: _Above0 = 180
     #: Wait for the answer after the final dot.
     done: _Above0 = 600

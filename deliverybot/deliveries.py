@@ -29,7 +29,7 @@ from deliverybot import (
     relay_health,
 )
 from deliverybot.ledger import queue, records
-from deliverybot.mail import built, frozen, message, verp
+from deliverybot.mail import built, frozen, line, message, verp
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +226,8 @@ def _hold(book: ledger.Ledger, row: records.Delivery, why: str, now: dt.datetime
 def _lease(settings: config.Mail) -> dt.timedelta:
     """Cover every wait before the dot: connecting, seven commands, a slow body."""
     waits = settings.timeouts
-    return dt.timedelta(seconds=waits.connect + 7 * waits.command + 10 * waits.stall + LEASE_MARGIN)
+    total = waits.connect + 7 * waits.command + line.BODY * waits.stall
+    return dt.timedelta(seconds=total + LEASE_MARGIN)
 
 
 def _changed(row: records.Delivery, desk: agenda.Desk) -> str:

@@ -16,6 +16,9 @@ _STRAY_MAX = 1000
 _CHUNK = 256 * 1024
 #: Seconds between two looks at the queues: the first, while bytes leave, while none do.
 _LOOK_MIN, _LOOK_BUSY, _LOOK_MAX = 0.0005, 0.004, 0.05
+#: Of the longest that no byte may be taken, how often that a whole body may take: a lease is as
+#: long, and a relay that takes a byte now and then would hold its connection for ever.
+BODY = 10
 #: Bytes that are written by themselves, and looks at the queues without a pause.
 _LAST, _QUICK = 2, 20
 
@@ -99,6 +102,7 @@ class Writer:
         self._tap = tap
         self._stall = stall
         self._clock = clock
+        self._end = clock() + BODY * stall
 
     async def write(self, body: Iterable[bytes]) -> None:
         """Write all of it and wait until the other side's TCP has it.
@@ -147,6 +151,8 @@ class Writer:
                 return
             await self._stirred(pause)
             unsent = self._unsent()
+            if self._clock() > self._end:
+                raise Stalled(f"not all bytes taken within {BODY * self._stall:g} seconds")
             if unsent < least:
                 least, since, pause = unsent, self._clock(), min(pause * 2, _LOOK_BUSY)
             elif self._clock() - since > self._stall:
