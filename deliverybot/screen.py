@@ -11,6 +11,7 @@ Outputs still neutralise for themselves (`formula_safe`, `for_terminal`,
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import unicodedata
@@ -20,6 +21,9 @@ from collections.abc import Callable, Sequence
 MARKS = 4
 #: Marks kept before normalising: CPython sorts a run of marks in quadratic time (UAX 15 names 30).
 _RAW_MARKS = 30
+
+#: Of an answer with several lines; the SMTP library takes 32 kB of them.
+_SAID_MAX = 40_000
 
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _JOINERS = "\u200c\u200d"
@@ -366,6 +370,23 @@ def for_terminal(text: str) -> str:
         char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode()
         for char in text
     )
+
+
+def unsaid(text: str, user: str, password: str) -> str:
+    """Return an answer's lines without the password, however it is written.
+
+    A server that was given the password may say it back with any answer.  The
+    lines are cleaned first: an invisible letter in its middle would hide it.
+    """
+    text = clean_block(text, _SAID_MAX)
+    if not password:
+        return text
+    plain = password.encode("utf-8", "surrogatepass")
+    whole = b"\0" + user.encode("utf-8", "surrogatepass") + b"\0" + plain
+    forms = [password, *(base64.b64encode(form).decode() for form in (whole, plain))]
+    for form in sorted({*forms, clean(password, _SAID_MAX)}, key=len, reverse=True):
+        text = text.replace(form, "***") if form else text
+    return text
 
 
 def has_header_risk(text: str) -> bool:

@@ -43,7 +43,7 @@ from deliverybot import (
 from deliverybot import letters as station
 from deliverybot.cli import work
 from deliverybot.ledger import store
-from deliverybot.mail import replies, smtp
+from deliverybot.mail import smtp
 from deliverybot.pdf import child, press
 from deliverybot.render import markdown
 from deliverybot.sources import csvfile, files
@@ -532,7 +532,7 @@ async def test_a_relay_cannot_put_the_password_into_the_log(
 
 
 def test_a_reply_keeps_its_words_without_a_password() -> None:
-    assert replies.unsaid("5.1.1 no\n5.1.1 such user", "", "") == "5.1.1 no\n5.1.1 such user"
+    assert screen.unsaid("5.1.1 no\n5.1.1 such user", "", "") == "5.1.1 no\n5.1.1 such user"
 
 
 @pytest.mark.parametrize("challenge", ["334 !!!", "334 ", "334 YQ"])

@@ -108,9 +108,9 @@ class Imap:
 
     def _said(self, error: Exception) -> str:
         """Say what went wrong, without the password, which a server may say back."""
-        said = screen.clean(str(error).removeprefix("b'").removesuffix("'"), 300)
         secret = self._settings.password.get_secret_value()
-        said = said.replace(secret, "***") if secret else said
+        said = str(error).removeprefix("b'").removesuffix("'")
+        said = screen.clean(screen.unsaid(said, self._settings.username, secret), 300)
         return f"the mailbox at {self._settings.host}:{self._settings.port} cannot be read: {said}"
 
 

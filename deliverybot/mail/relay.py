@@ -10,7 +10,7 @@ from typing import cast
 
 import aiosmtplib
 
-from deliverybot import config, model
+from deliverybot import config, model, screen
 from deliverybot.mail import line, replies
 
 _POSITIVE, _NEGATIVE, _LEAVING = 2, {4, 5}, 421
@@ -192,7 +192,7 @@ class Link:
 
     def _unsaid(self, text: str) -> str:
         password = self._settings.password.get_secret_value()
-        return replies.unsaid(text, self._settings.username, password)
+        return screen.unsaid(text, self._settings.username, password)
 
     def _no_login(self, password: str, offered: list[str]) -> str:
         peer = ipaddress.ip_address(self._transports[0].get_extra_info("peername")[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import re
 
@@ -14,8 +13,6 @@ _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _PAUSE = re.compile(r"\b(?:in|after|for)\s+(\d{1,5})\s*(second|sec|s|minute|min|m|hour|h)s?\b")
 _UNIT = {"s": 1, "m": 60, "h": 3600}
 _TEXT_MAX = 300
-#: An answer may have several lines; the library takes 32 kB of them.
-_ANSWER_MAX = 40_000
 #: Too large (RFC 5321 section 4.2.3, RFC 3463 sections 3.3 and 3.4); 552 can mean a full
 #: mailbox as well, and behind RCPT mostly does.
 _TOO_MUCH, _TOO_LARGE, _MAILBOX_FULL = 552, frozenset({"5.3.4", "5.2.3"}), "5.2.2"
@@ -88,25 +85,8 @@ def without(reply: model.Reply, user: str, password: str) -> model.Reply:
     """Return a reply in whose text neither user nor password is left, plain or in base64."""
     text = reply.text
     for secret in (user, password):
-        text = unsaid(text, user, secret)
+        text = screen.unsaid(text, user, secret)
     return dataclasses.replace(reply, text=text)
-
-
-def unsaid(text: str, user: str, password: str) -> str:
-    """Return an answer's lines without the password, however it is written.
-
-    A relay that was given the password may say it back with any answer.  The
-    lines are cleaned first: an invisible letter in its middle would hide it.
-    """
-    text = screen.clean_block(text, _ANSWER_MAX)
-    if not password:
-        return text
-    plain = password.encode("utf-8", "surrogatepass")
-    whole = b"\0" + user.encode("utf-8", "surrogatepass") + b"\0" + plain
-    forms = [password, *(base64.b64encode(form).decode() for form in (whole, plain))]
-    for form in sorted({*forms, screen.clean(password, _ANSWER_MAX)}, key=len, reverse=True):
-        text = text.replace(form, "***") if form else text
-    return text
 
 
 def one_line(text: str) -> str:
