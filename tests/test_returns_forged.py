@@ -140,3 +140,16 @@ async def test_a_forged_sender_makes_few_copies(office: test_forwards.Office) ->
 @pytest.mark.parametrize("domain", ["cloud.example", "cloud.\uff45xample", "cloud\u3002example"])
 def test_a_made_up_domain_is_one_in_whatever_letters(domain: str) -> None:
     assert values.is_invented(f"ceo@{domain}")
+
+
+def test_a_notice_that_the_library_trips_over_still_tells_its_letter(
+    room: test_returns.Room,
+) -> None:
+    """It looks for a field in what may hold other bytes than ASCII (seen in 6.0)."""
+    room.state("unsure", sent_at=None)
+    raw = room.mail("receipt_postfix").replace(b"Action: relayed", b"Action: zugestellt \xe4")
+    assert b"\xe4" in raw
+    room.take(raw)
+    (back,) = room.back()
+    assert (back.kind, back.matched) == ("automatic", "verp")
+    assert room.row().state == "sent"

@@ -198,7 +198,7 @@ def guess(message: email.message.Message) -> Notice | None:
     """Read a bounce that keeps to no standard; from a machine alone, never from a person."""
     if not _from_server(message):
         return None
-    later, failed = bounce.all_failures(message)
+    later, failed = _failures(message)
     said = _words(message)
     addresses = [one.decode("utf-8", "replace") for one in sorted(failed | later)][:_MOST]
     xfailed = [str(value) for value in message.get_all("X-Failed-Recipients", [])]
@@ -213,6 +213,15 @@ def guess(message: email.message.Message) -> Notice | None:
         about=(*_about(message), *_COPY_ID.findall(copy or said)),
         failed=tuple(addresses or xfailed),
     )
+
+
+def _failures(message: email.message.Message) -> tuple[set[bytes], set[bytes]]:
+    """Return the addresses that were not reached yet, and those that are not reached any more."""
+    try:
+        later, failed = bounce.all_failures(message)
+    except Exception:  # noqa: BLE001 - its detectors trip over fields that are not ASCII
+        return set(), set()
+    return set(later), set(failed)
 
 
 def _from_server(message: email.message.Message) -> bool:
