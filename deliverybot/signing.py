@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import stat
 from collections.abc import Iterator
 from typing import Annotated, Self
 
@@ -11,6 +12,8 @@ import pydantic
 
 from deliverybot import errors, faults, values
 
+#: Who is in the file's group may read it: some services are given their keys so.
+_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -113,3 +116,16 @@ def check(
                 f"the {what} {root / file} cannot be read: {error.strerror}",
                 "a path is relative to the folder of config.toml; its owner must be who runs this",
             )
+
+
+def exposed(*files: pathlib.Path) -> list[errors.Fault]:
+    """Warn of private keys that others on this machine can read."""
+    return [
+        errors.Fault(
+            level="warning",
+            what=f"the private key {file} can be read by others than its owner",
+            hint=f"chmod 600 {file}",
+        )
+        for file in files
+        if file.stat().st_mode & _OTHERS
+    ]

@@ -74,6 +74,7 @@ class Authority:
             if not common.exists():
                 openssl("genpkey", *KEYS[kind], "-out", str(common))
             key.write_bytes(common.read_bytes())
+            key.chmod(0o600)
         given = ("-config", self._extensions, "-subj", f"/O=Example Campaigns/CN={name} ü")
         openssl("req", "-new", "-utf8", "-key", str(key), *given, "-out", str(request))
         by = ["-CA", self._at(f"{issuer}.crt"), "-CAkey", self._at(f"{issuer}.key")]

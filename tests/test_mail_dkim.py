@@ -251,6 +251,18 @@ def test_check_says_what_to_publish(keys: Path, signers: tuple[dkim.Signer, ...]
     assert [fault.level for fault in alone] == ["ok", "warning"]
 
 
+def test_check_warns_of_a_key_that_others_can_read(tmp_path: Path, keys: Path) -> None:
+    for name in ("rsa.pem", "ed25519.pem"):
+        (tmp_path / name).write_bytes((keys / name).read_bytes())
+    for modes in ((0o600, 0o640), (0o644, 0o600), (0o600, 0o662)):
+        (tmp_path / "rsa.pem").chmod(modes[0])
+        (tmp_path / "ed25519.pem").chmod(modes[1])
+        bad = [mode for mode in modes if mode & 0o026]
+        found = dkim.check(settings(tmp_path, BOTH))
+        assert [fault.level for fault in found] == ["ok", "ok", *(["warning"] * len(bad))]
+        assert all("chmod 600" in fault.hint for fault in found[2:])
+
+
 @pytest.mark.parametrize(
     ("kind", "why"),
     [

@@ -171,6 +171,18 @@ def test_check_knows_its_time(authority: smime_tools.Authority) -> None:
         assert faults[0].hint or faults[0].level == "ok"
 
 
+def test_check_warns_of_a_key_that_others_can_read(authority: smime_tools.Authority) -> None:
+    use = smime_tools.settings(authority.folder, section("letters"))
+    key = use.path(use.mail.smime.key_file)
+    now = load(authority, "letters").begins
+    key.chmod(0o644)
+    try:
+        (_, warning) = identity.check(use, now)
+    finally:
+        key.chmod(0o600)
+    assert (warning.level, warning.hint) == ("warning", f"chmod 600 {key}")
+
+
 def test_one_of_those_behind_it_that_ends_sooner_counts(
     tmp_path: pathlib.Path,
 ) -> None:

@@ -19,7 +19,7 @@ from cryptography import exceptions
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
-from deliverybot import config, errors
+from deliverybot import config, errors, signing
 from deliverybot.mail import built, encoded
 
 _BITS = 2048
@@ -112,7 +112,9 @@ def check(settings: config.Settings) -> list[errors.Fault]:
         what = "mails are signed with ed25519 alone, which many mail servers cannot verify"
         hint = f"add an RSA key: {_HOW}"
         found.append(errors.Fault(level="warning", what=what, hint=hint))
-    return found
+    section = settings.mail.dkim
+    keys = (section.key_file, section.second_key_file)
+    return found + signing.exposed(*(settings.path(file) for file in keys if file))
 
 
 def sign(

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import oid
 
-from deliverybot import config, errors
+from deliverybot import config, errors, signing
 from deliverybot.mail import mailbox
 
 _BITS = 2048
@@ -149,7 +149,9 @@ def check(settings: config.Settings, now: dt.datetime) -> list[errors.Fault]:
             f"letters are signed (S/MIME) as {settings.sender.address}, vouched for by"
             f" {one.issuer_shown}, until {one.ends:%Y-%m-%d}"
         )
-    return [errors.Fault(level=level, what=what, hint=hint, file=one.file, line=one.line)]
+    said = errors.Fault(level=level, what=what, hint=hint, file=one.file, line=one.line)
+    file = settings.mail.smime.key_file
+    return [said, *signing.exposed(*([settings.path(file)] if file else []))]
 
 
 def _certificates(file: pathlib.Path) -> tuple[list[x509.Certificate], int]:
