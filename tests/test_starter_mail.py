@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -27,7 +28,7 @@ def test_a_letter_that_leads_to_its_list_does_not_say_that_it_has_it(bot: test_c
     bot("run", "--once")
     shown = bot("deliveries", "show", "1").stdout
     assert "The names of the 3 of them who agreed to be named to you are in a list" in shown
-    assert "https://campaigns.example/signers/" in shown
+    assert re.search(r"\nhttps://campaigns.example/signers/\S+\n\nWe would be", shown)
     assert "It lists" not in shown
     assert "1, new, 0 visits" in shown
     bot("links", "withdraw", "1")
@@ -36,8 +37,14 @@ def test_a_letter_that_leads_to_its_list_does_not_say_that_it_has_it(bot: test_c
 
 def test_a_letter_with_its_list_says_so(bot: test_cli.Bot) -> None:
     shown = bot("preview", "my-petition", "--as", "mail").stdout
-    assert "It lists the 3 of them who agreed to be named to you." in shown
+    assert "It lists the 3 of them who agreed to be named to you.\n\nWe would be" in shown
     assert "signers/" not in shown
+
+
+def test_a_letter_without_names_does_not_say_that_it_has_them(bot: test_cli.Bot) -> None:
+    bot.edit(test_cli.CAMPAIGN, 'undo = "10m"', 'signers = "none"')
+    shown = bot("preview", "my-petition", "--as", "mail").stdout
+    assert "The attached letter says why.\n\nWe would be" in shown
 
 
 @pytest.mark.parametrize("name", ["face-surveillance", "racial-profiling"])
@@ -47,6 +54,6 @@ def test_the_examples_say_where_the_list_is(bot: test_cli.Bot, name: str, link: 
     if link:
         bot.edit(test_cli.CAMPAIGN, 'undo = "10m"', LINKED)
     shown = bot("preview", "my-petition", "--as", "mail").stdout
-    assert ("listed in the letter." in shown) is not link
+    assert ("listed in the letter.\n\n" in shown) is not link
     assert ("listed here until" in shown) is link
     assert ("https://campaigns.example/signers/" in shown) is link
