@@ -62,6 +62,9 @@ class Dkim(values.Section):
             if selector != (file or text):
                 hint = "key_file names a PEM file; a secret file mail__dkim__key holds it"
                 raise faults.wrong("[mail.dkim] needs a key for each selector", hint)
+        if self.selector == self.second_selector:
+            hint = "another selector for each key: DNS holds one key under each name"
+            raise faults.wrong("[mail.dkim] has one selector for two keys", hint)
         return self
 
 

@@ -299,6 +299,12 @@ def test_a_key_that_is_of_no_use_is_said(kind: str, why: str, keys: Path) -> Non
         ('domain = "campaigns.example"', "", 4, "a domain and a selector"),
         ("key_file", 'second_selector = "s2"\nkey_file', 4, "a key for each selector"),
         ("key_file", 'key = "x"\nkey_file', 7, "is a secret"),
+        (
+            "key_file",
+            'second_selector = "s1"\nsecond_key_file = "ed25519.pem"\nkey_file',
+            4,
+            "one selector for two keys",
+        ),
     ],
 )
 def test_a_section_that_cannot_be_is_a_fault_with_its_line(
