@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import pathlib
 import re
 import shutil
@@ -45,6 +47,19 @@ def test_a_letter_without_names_does_not_say_that_it_has_them(bot: test_cli.Bot)
     bot.edit(test_cli.CAMPAIGN, 'undo = "10m"', 'signers = "none"')
     shown = bot("preview", "my-petition", "--as", "mail").stdout
     assert "The attached letter says why.\n\nWe would be" in shown
+
+
+def test_a_letter_without_a_salutation_has_no_empty_paragraph(bot: test_cli.Bot) -> None:
+    bot.edit(test_cli.CAMPAIGN, 'salutation = "Dear Minister,"', "")
+    bot("preview", "my-petition", "--as", "mail", "-o", "it.eml")
+    mail = email.message_from_bytes(
+        (bot.place / "it.eml").read_bytes(), policy=email.policy.default
+    )
+    page = mail.get_body(("html",))
+    assert page is not None
+    paragraphs = re.findall(r"<p>(.*?)</p>", page.get_content(), re.DOTALL)
+    assert paragraphs[0].startswith("4 people have signed")
+    assert all(paragraphs)
 
 
 @pytest.mark.parametrize("name", ["face-surveillance", "racial-profiling"])

@@ -150,8 +150,11 @@ def subject_faults(subject: str, files: shelf.Shelf, name: str = "mail.txt") -> 
 
 
 def paragraphs(text: str, kept: vault.Vault) -> str:
-    """Set plain text as paragraphs with live links; values stay behind tokens."""
-    parts = [part for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
+    """Set plain text as paragraphs with live links; values stay behind tokens.
+
+    A paragraph whose values are all empty, such as a salutation, is none.
+    """
+    parts = [part for part in re.split(r"\n[ \t]*\n", text) if kept.plain(part).strip()]
     return "\n".join(f"<p>{_lines(part, kept)}</p>" for part in parts)
 
 
