@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_two_people_must_agree_where_one_of_the_campaigns_wants_two(bot: test_cl
     assert "`deliverybot deliveries hold 1` takes the approval back" in said
     bot("run", "--once")
     assert not list(bot.place.glob("var/outbox/mail/*.eml"))  # the second campaign's two hours
+
+
+def test_each_pdf_in_the_mail_is_named(bot: test_cli.Bot) -> None:
+    shown = bot("deliveries", "show", "1").stdout
+    assert re.search(r"^pdf +\S+/letters/first/\S+\.pdf$", shown, re.MULTILINE)
+    assert re.search(r"^in the same mail +\S+/letters/second/\S+\.pdf$", shown, re.MULTILINE)
+    said = bot("deliveries", "approve", "1", "--by", "Ada").stdout
+    assert re.search(r"in the same mail: \S+/letters/second/\S+\.pdf  \(1 page\)", said)
+    assert re.search(r"^waiting +0 deliveries, 0 posts$", bot("db", "status").stdout, re.MULTILINE)
 
 
 def test_then_it_goes(bot: test_cli.Bot) -> None:

@@ -156,10 +156,7 @@ def _show(row: records.Delivery, settings: config.Settings) -> None:
             ("  subject", row.subject),
             ("  to", f"{row.to_name} <{row.email}>"),
             ("  pages", row.pages),
-            *(
-                ("  PDF", settings.state / path)
-                for path in ([row.pdf] if row.words else frozen.attached(row))
-            ),
+            ("  PDF", settings.state / row.pdf),
             *((f"  {what}", settings.state / path) for what, path, _ in frozen.several(row)),
             ("  digest", row.digest[:16]),
         ]

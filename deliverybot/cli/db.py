@@ -41,7 +41,8 @@ def db_status(call: out.Call, as_json: bool) -> None:
     if as_json:
         out.dump(known)
     else:
-        out.pairs(list(known.items()))
+        waiting = ", ".join(f"{count} {what}" for what, count in _open(book).items())
+        out.pairs(list((known | {"waiting": waiting}).items()))
 
 
 @db.command("migrate")

@@ -135,7 +135,10 @@ def _several(row: records.Delivery, settings: config.Settings, *, as_json: bool)
 
     found = [(what, str(settings.state / path), n) for what, path, n in frozen.several(row)]
     if not as_json:
-        return {what: path for what, path, _ in found}
+        shown = dict[str, str]()
+        for what, path, _ in found:
+            shown[what] = f"{shown[what]}, {path}" if what in shown else path
+        return shown
     return {"carried": [{"what": what, "file": path, "pages": n} for what, path, n in found]}
 
 

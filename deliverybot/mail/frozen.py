@@ -134,7 +134,7 @@ def attached(row: Row) -> list[str]:
 def several(row: Row) -> list[tuple[str, str, int]]:
     """Return what goes besides, or instead of, the one PDF: what it is, its path, its pages.
 
-    Nothing where the letter goes in one mail that has all.
+    Nothing where the letter goes alone in one mail that has all.
     """
     mails = _files(row) if row.words else []
     found = [
@@ -142,6 +142,9 @@ def several(row: Row) -> list[tuple[str, str, int]]:
         for number, mail in enumerate(mails, 1)
         for file in mail
     ]
+    if not row.words:  # of a digest: the letters that it carries besides its own
+        others = [file for mail in _files(row) for file in mail if file["path"] != row.pdf]
+        found += [("in the same mail", file["path"], file["pages"]) for file in others]
     if row.linked:
         file = json.loads(row.linked)
         found.append(("behind the link", file["path"], file["pages"]))
