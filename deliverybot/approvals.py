@@ -39,10 +39,15 @@ def expired(row: records.Delivery, campaign: campaigns.Campaign | None, now: dt.
 
 
 def expire(book: ledger.Ledger, known: Mapping[str, campaigns.Campaign], now: dt.datetime) -> None:
-    """Hold each letter whose approval is too old, for a person to look again."""
+    """Hold each letter whose approval is too old, for a person to look again.
+
+    A digest is as old as the strictest of its campaigns says.
+    """
     for row in book.deliveries.select(states=("approved", "retrying")):
-        campaign = known.get(row.campaign)
-        if campaign is None or not expired(row, campaign, now):
+        inside = [row, *book.digests.members(row.id)] if row.alone else [row]
+        campaigns_ = (known[one.campaign] for one in inside if one.campaign in known)
+        campaign = next((one for one in campaigns_ if expired(row, one, now)), None)
+        if campaign is None:
             continue
         why = f"approved more than {campaign.delivery.approval_expires} ago; waits for approval"
         with contextlib.suppress(errors.WrongState):  # somebody has moved it just now

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pathlib
 import re
 
 import pytest
 
 import test_cli
+from deliverybot import approvals, campaign
 
 OPEN = 'hours = "Mon-Sun 00:00-24:00"\nbudget = "1/week"'
 
@@ -62,3 +64,20 @@ def test_then_it_goes(bot: test_cli.Bot) -> None:
         bot("deliveries", "approve", "1", "--now", "--by", name)
     bot("run", "--once")
     assert len(list(bot.place.glob("var/outbox/mail/*.eml"))) == 1
+
+
+def test_a_yes_to_a_digest_is_as_old_as_the_strictest_campaign_says(bot: test_cli.Bot) -> None:
+    file = bot.place / "schedules/second.toml"
+    file.write_text(file.read_text().replace('undo = "2h"', 'undo = "0s"\napproval_expires = "1d"'))
+    for who in ("Ada", "Kim"):
+        bot("deliveries", "approve", "1", "--by", who)
+    known = {one.slug: one for one in campaign.load_all(bot.place / "schedules")}
+    with bot.book() as book:
+        at = book.deliveries.get(1).approved_at
+        assert at is not None
+        approvals.expire(book, known, at + dt.timedelta(hours=23))
+        assert book.deliveries.get(1).state == "approved"
+        approvals.expire(book, known, at + dt.timedelta(hours=25))
+        row = book.deliveries.get(1)
+        assert (row.state, row.approved_by) == ("held", "")
+        assert row.why == "approved more than 1d ago; waits for approval"

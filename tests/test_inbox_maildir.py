@@ -82,10 +82,23 @@ def test_names_are_forgotten_after_a_day_and_their_mails_are_not_read_again(
         put(folder, n, f"old{n}")
     _, cursor = rest(box)
     put(folder, 3 * maildir.SLACK, "new")
+    os.utime(folder / "new", (SECOND + 3 * maildir.SLACK,) * 2)
     texts, cursor = rest(box, cursor)
     assert texts == ["new"]
     assert "old" not in cursor
     assert rest(box, cursor)[0] == []
+
+
+def test_a_name_from_a_wrong_clock_hides_no_later_mail(
+    folder: pathlib.Path, box: maildir.Maildir
+) -> None:
+    put(folder, 99_999_999_999 - SECOND, "future")
+    for name in ("new", "cur"):
+        os.utime(folder / name, (SECOND, SECOND))
+    texts, cursor = rest(box)
+    assert texts == ["future"]
+    put(folder, 1, "now")
+    assert rest(box, cursor)[0] == ["now"]
 
 
 def test_a_mail_without_a_time_in_its_name_has_that_of_its_file(

@@ -44,12 +44,13 @@ class Maildir:
         upto, seen = int(known["upto"]), {str(name): int(at) for name, at in known["seen"]}
         found: list[inbox.Arrived] = []
         total = 0
+        latest = self._latest()
         for file in self._files():
             if file.name in seen or file.second <= upto - SLACK:
                 continue
             if len(found) == inbox.MAILS or total >= inbox.BYTES:
                 break
-            upto = max(upto, file.second)
+            upto = max(upto, min(file.second, latest))
             seen[file.name] = file.second
             seen = {name: at for name, at in seen.items() if at > upto - SLACK}
             after = json.dumps({"upto": upto, "seen": sorted(seen.items())})
@@ -58,6 +59,14 @@ class Maildir:
                 found.append(inbox.Arrived(raw=raw, cursor=after, note=note))
                 total += len(raw)
         return found
+
+    def _latest(self) -> int:
+        """Return when the last mail came: a name from a wrong clock must not hide what follows."""
+        times = []
+        for folder in ("new", "cur"):
+            with contextlib.suppress(OSError):  # `_files` says what is wrong
+                times.append((self._folder / folder).stat().st_mtime)
+        return int(max(times, default=0))
 
     def check(self) -> list[errors.Fault]:
         """Look whether it can be listed."""
