@@ -243,10 +243,32 @@ async def _render(case: material.Case, desk: paper.Desk) -> dict[str, object]:
     page = render.letter(folder, known)
     render.require([*page.faults, *words.faults])
     path = pdf_path(case, page, desk)
+    try:
+        columns = await _printed(case, desk, known, page, path)
+        mails = parcels.words(folder, known, str(columns["files"]))
+        linked = ""
+        if case.signers_url:
+            render.require(parcels.unsaid(case, page, mails))
+            linked = await parcels.listed(case, known, desk)
+    except errors.LetterError:
+        forget(desk.book, str(path), desk.settings)  # nothing would know of it
+        raise
+    return columns | {"pdf": str(path), "linked": linked, **parcels.columns(mails)}
+
+
+async def _printed(
+    case: material.Case,
+    desk: paper.Desk,
+    known: render.Facts,
+    page: render.Page,
+    path: pathlib.Path,
+) -> dict[str, object]:
+    """Return the columns of the PDF at `path`, made where it is not there."""
     columns = _printed_before(desk.book, path, desk.settings)
     if columns is None:
         render.require(material.preflight(desk.book, case))
         out = desk.settings.state / path
+        folder = desk.settings.letters / case.campaign.letter
         done = await paper.letter(
             page, known, material.listing(desk.book, case), folder=folder, out=out, desk=desk
         )
@@ -256,12 +278,7 @@ async def _render(case: material.Case, desk: paper.Desk) -> dict[str, object]:
             "files": parcels.files(done, desk.settings.state),
             "problem": _too_large(done, desk),
         }
-    mails = parcels.words(folder, known, str(columns["files"]))
-    linked = ""
-    if case.signers_url:
-        render.require(parcels.unsaid(case, page, mails))
-        linked = await parcels.listed(case, known, desk)
-    return columns | {"pdf": str(path), "linked": linked, **parcels.columns(mails)}
+    return columns
 
 
 def _too_large(done: paper.Printed, desk: paper.Desk) -> str:

@@ -280,6 +280,12 @@ def test_no_bytes_raise(raw: bytes) -> None:
     assert returned.read(raw).kind in model.Return
 
 
+def test_a_control_character_in_the_sign_of_a_machine_is_not_told() -> None:
+    raw = returns.sample("automatic_vacation").replace(b"auto-replied", b"\x00auto-\x1breplied", 1)
+    mail = returned.read(raw)
+    assert (mail.kind, mail.said) == (AUTOMATIC, "Auto-Submitted: auto-replied (vacation)")
+
+
 @hypothesis.settings(max_examples=300)
 @hypothesis.given(strategies.data())
 def test_no_damaged_mail_raises(data: strategies.DataObject) -> None:

@@ -137,7 +137,8 @@ def _read(raw: bytes) -> Returned:
         )
     sign = automatic.sign(message, str(common["subject"]))
     if sign:
-        return Returned(kind=model.Return.AUTOMATIC, said=sign, **common)  # type: ignore[arg-type]
+        said = screen.clean(sign, _WORDS_MAX)
+        return Returned(kind=model.Return.AUTOMATIC, said=said, **common)  # type: ignore[arg-type]
     if not message.keys():
         return Returned(kind=model.Return.UNKNOWN)
     said = screen.clean(_first_words(_plain(message)), _FIRST_WORDS)
