@@ -8,15 +8,12 @@ ledger; the ledger knows only the token's hash.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import pathlib
-import secrets
 
-from deliverybot import disk, errors, ledger
+from deliverybot import keys, ledger
 
-_KEY_BYTES = 32
 #: Nobody guesses 128 bits.
 _TOKEN_BYTES = 16
 #: First part of the path of every such address.
@@ -29,20 +26,10 @@ def key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
     With another key every letter not sent yet would be made anew, and what was
     sent could not be told apart from a stranger's, so that is refused.
     """
-    file = state_dir / "links.key"
-    if not file.exists():
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            disk.put(file, secrets.token_bytes(_KEY_BYTES))
-    found = file.read_bytes()
-    if len(found) != _KEY_BYTES:
-        message = f"{file} is no key: it has {len(found)} bytes, not {_KEY_BYTES}"
-        raise errors.LedgerError(message, hint="put the file back from a backup")
-    mark = hashlib.blake2b(b"deliverybot links key", key=found, digest_size=16).hexdigest()
-    if book.remember("links_key", mark) != mark:
-        message = f"{file} is not the key that this ledger's links were made with"
-        raise errors.LedgerError(message, hint="put the old file back from a backup")
-    return found
+    return keys.of(
+        state_dir, book, "links", what="this ledger's links were made with",
+        hint="put the old file back from a backup",
+    )  # fmt: skip
 
 
 def token(key_: bytes, campaign: str, milestone: str, version: int, target: str) -> str:

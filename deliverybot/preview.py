@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import datetime as dt
 import email.utils
 import pathlib
@@ -167,7 +166,7 @@ async def _letter(
         what = f"the letter goes in {len(words)} mail" + "s" * (len(words) > 1)
         raise errors.UsageError(what, hint=f"take a number from 1 to {len(words)}")
     domain = settings.sender.address.rpartition("@")[2]
-    draft = _Draft(
+    draft = frozen.Draft(
         campaign=slug,
         from_name=settings.sender.name,
         from_address=settings.sender.address,
@@ -184,29 +183,6 @@ async def _letter(
         **parcels.columns(words),
     )
     return frozen.letter(draft, place, case_.milestone.crossed_at)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """A delivery as the ledger would have it frozen."""
-
-    campaign: str
-    from_name: str
-    from_address: str
-    reply_to: str
-    to_name: str
-    email: str
-    subject: str
-    text: str
-    html: str
-    words: str
-    pdf: str
-    pdf_sha256: str
-    message_id: str
-    language: str
-    files: str
-    part: int
-    linked: str = ""
 
 
 async def pdf(case_: material.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:

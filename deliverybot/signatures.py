@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime as dt
-import hashlib
 import pathlib
-import secrets
 from collections.abc import Callable
 from typing import BinaryIO
 
 from deliverybot import campaign as campaigns
-from deliverybot import disk, errors, ledger, sources
+from deliverybot import errors, keys, ledger, sources
 from deliverybot.ledger import records
 
 #: Skipped rows that are kept for showing; the rest is only counted.
 SHOWN = 20
-#: Length of the key that signers are recognised by.
-KEY_BYTES = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +50,10 @@ def recognition_key(state_dir: pathlib.Path, book: ledger.Ledger) -> bytes:
     list of addresses.  Another key than the ledger was filled with would take
     every signer for a new one, and is refused.
     """
-    file = state_dir / "recognition.key"
-    if not file.exists():
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            disk.put(file, secrets.token_bytes(KEY_BYTES))
-    key = file.read_bytes()
-    if len(key) != KEY_BYTES:
-        message = f"{file} is no key: it has {len(key)} bytes, not {KEY_BYTES}"
-        raise errors.LedgerError(message, hint="put the file back from a backup")
-    mark = hashlib.blake2b(b"deliverybot recognition key", key=key, digest_size=16).hexdigest()
-    if book.remember("recognition_key", mark) != mark:
-        message = f"{file} is not the key that this ledger was filled with"
-        raise errors.LedgerError(
-            message, hint="put the old file back: without it everybody would count twice"
-        )
+    key = keys.of(
+        state_dir, book, "recognition", what="this ledger was filled with",
+        hint="put the old file back: without it everybody would count twice",
+    )  # fmt: skip
     book.know(key)
     return key
 

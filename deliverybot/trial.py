@@ -38,29 +38,6 @@ class Mail:
     reply: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """What `frozen` makes mails of."""
-
-    campaign: str
-    from_name: str
-    from_address: str
-    to_name: str
-    email: str
-    reply_to: str
-    subject: str
-    text: str
-    html: str
-    words: str
-    pdf: str
-    pdf_sha256: str
-    message_id: str
-    language: str
-    files: str
-    linked: str = ""
-    part: int = 1
-
-
 def require_own(
     book: ledger.Ledger, known: Iterable[campaigns.Campaign], desk: paper.Desk, to: str
 ) -> None:
@@ -155,7 +132,9 @@ class _Note:
         )  # fmt: skip
 
 
-async def _made(case: material.Case, place: pathlib.Path, desk: paper.Desk, to: str) -> _Row:
+async def _made(
+    case: material.Case, place: pathlib.Path, desk: paper.Desk, to: str
+) -> frozen.Draft:
     """Render the letter into a folder, every page and mail of it marked as a test."""
     campaign, settings = case.campaign, desk.settings
     folder = settings.letters / campaign.letter
@@ -173,7 +152,7 @@ async def _made(case: material.Case, place: pathlib.Path, desk: paper.Desk, to: 
         for subject, text, markup in parcels.words(folder, facts, files)
     ]
     columns = parcels.columns(mails)
-    return _Row(
+    return frozen.Draft(
         campaign=f"test-{campaign.slug}",
         from_name=settings.sender.name,
         from_address=settings.sender.address,

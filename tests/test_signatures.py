@@ -13,7 +13,7 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import errors, ledger, signatures
+from deliverybot import errors, keys, ledger, signatures
 
 NOW = build.NOW
 KEY = b"k" * 32
@@ -155,7 +155,7 @@ def test_the_key_is_made_once_and_is_ours_alone(
     assert key not in on_disk(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [b"x" * signatures.KEY_BYTES, None])
+@pytest.mark.parametrize("damage", [b"x" * keys.BYTES, None])
 def test_another_key_than_the_ledgers_is_refused(
     book: ledger.Ledger, tmp_path: pathlib.Path, damage: bytes | None
 ) -> None:

@@ -21,7 +21,7 @@ from deliverybot import errors, screen
 from deliverybot.cli import layout
 
 if typing.TYPE_CHECKING:
-    from deliverybot import campaign, config, ledger
+    from deliverybot import campaign, config, ledger, targets
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -99,6 +99,15 @@ def one_of(slug: str, known: Mapping[str, campaign.Campaign]) -> campaign.Campai
         message = f"there is no campaign {slug!r}"
         raise errors.UsageError(message, hint=f"there are: {', '.join(sorted(known))}")
     return known[slug]
+
+
+def target_of(one: campaign.Campaign, ident: str | None) -> targets.Target:
+    """Return a target of a campaign by its id, or the first; or say which there are."""
+    for target in one.targets:
+        if ident in {None, target.id}:
+            return target
+    message = f"campaign {one.slug} has no target {ident!r}"
+    raise errors.UsageError(message, hint=f"there are: {', '.join(t.id for t in one.targets)}")
 
 
 def talk(text: str) -> None:

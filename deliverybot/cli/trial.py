@@ -8,7 +8,6 @@ import sys
 
 import click
 
-from deliverybot import errors
 from deliverybot.cli import out, progress, work
 
 
@@ -33,10 +32,7 @@ def test_send(
     settings = call.settings()
     known = call.campaigns(settings)
     one = out.one_of(campaign, known)
-    target = next((t for t in one.targets if target_id in {None, t.id}), None)
-    if target is None:
-        message = f"campaign {campaign} has no target {target_id!r}"
-        raise errors.UsageError(message, hint=f"there are: {', '.join(t.id for t in one.targets)}")
+    target = out.target_of(one, target_id)
     with (
         contextlib.closing(call.book(settings)) as book,
         progress.reporter() as reporter,

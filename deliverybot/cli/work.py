@@ -146,10 +146,7 @@ def preview(
     log_to_terminal(verbose=False, once=True)
     settings = call.settings()
     one = out.one_of(campaign, call.campaigns(settings))
-    target = next((t for t in one.targets if target_id in {None, t.id}), None)
-    if target is None:
-        message = f"campaign {campaign} has no target {target_id!r}"
-        raise errors.UsageError(message, hint=f"there are: {', '.join(t.id for t in one.targets)}")
+    target = out.target_of(one, target_id)
     with (
         contextlib.closing(call.book(settings)) as book,
         progress.reporter() as reporter,

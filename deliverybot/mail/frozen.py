@@ -61,6 +61,29 @@ class Row(Protocol):
     def part(self) -> int: ...  # noqa: D102
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A delivery as it would be frozen, where no ledger has it."""
+
+    campaign: str
+    from_name: str
+    from_address: str
+    to_name: str
+    email: str
+    reply_to: str
+    subject: str
+    text: str
+    html: str
+    words: str
+    pdf: str
+    pdf_sha256: str
+    message_id: str
+    language: str
+    files: str
+    linked: str = ""
+    part: int = 1
+
+
 def parts(row: Row) -> int:
     """Return in how many mails a letter goes."""
     return 1 + len(_words(row))
