@@ -424,7 +424,8 @@ def test_suppressions_are_added_listed_and_lifted_by_command(
     assert (letter["state"], letter["goes_at"]) == ("suppressed", None)
     assert "ceo asked not to be written to" in run(tmp_path, "status")
     assert "ceo asked not to be written to" in run(tmp_path, "check", "--offline")
-    run(tmp_path, "suppressions", "lift", "1", "--why", "they wrote again")
+    said = run(tmp_path, "suppressions", "lift", "1", "--why", "they wrote again")
+    assert "letters that were suppressed stay so" in said
     assert json.loads(run(tmp_path, "suppressions", "list", "--json")) == []
     (row,) = json.loads(run(tmp_path, "suppressions", "list", "--all", "--json"))
     assert row["lifted_at"] is not None

@@ -70,11 +70,15 @@ def suppressions_lift(call: out.Call, ident: int, why: str, as_json: bool) -> No
 
     What was suppressed stays so: `deliveries hold` takes it up again.
     """
-    row = _book(call).suppressions.lift(ident, out.person(), why, out.now())
+    book = _book(call)
+    row = book.suppressions.lift(ident, out.person(), why, out.now())
     if as_json:
         out.dump(_suppression(row))
     else:
         click.echo(f"lifted: suppression {row.id} of {row.shown}")
+        if book.deliveries.select(states=["suppressed"]):
+            look = "`deliverybot deliveries list --state suppressed`"
+            out.talk(f"letters that were suppressed stay so: {look}, then `… hold ID`")
 
 
 def _book(call: out.Call) -> ledger.Ledger:
