@@ -194,7 +194,7 @@ def test_check_looks_at_the_mailbox(place: Place) -> None:
     assert "can be read and holds 0 mails" in place("check")
     shutil.rmtree(place.folder / "Maildir")
     assert "cannot be read: No such file" in place("check", code=2)
-    assert "Maildir" not in place("check", "--offline")
+    assert "cannot be read: No such file" in place("check", "--offline", code=2)
 
 
 def test_the_daemon_reads_the_mailbox_again_and_again(place: Place, tmp_path: pathlib.Path) -> None:

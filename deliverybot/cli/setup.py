@@ -88,7 +88,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
 
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
-    from deliverybot import campaign, render
+    from deliverybot import campaign, inbox, render
     from deliverybot.mail import dkim, identity
 
     try:
@@ -108,6 +108,8 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if not offline:
         found += asyncio.run(_outside(settings))
+    if settings.inbox is not None and not (offline and settings.inbox.kind == "imap"):
+        found += inbox.open_mailbox(settings.inbox, settings.root).check()
     return found
 
 
@@ -189,8 +191,8 @@ def _drawn(one: campaigns.Campaign, upto: int) -> errors.Fault:
 
 
 async def _outside(settings: config.Settings) -> list[errors.Fault]:
-    """Ask the relay and the outlets whether they would take something, and the mailbox."""
-    from deliverybot import inbox, mail, outlets
+    """Ask the relay and the outlets whether they would take something."""
+    from deliverybot import mail, outlets
 
     transport = mail.transport(settings)
     try:
@@ -199,8 +201,6 @@ async def _outside(settings: config.Settings) -> list[errors.Fault]:
         await transport.close()
     for name in settings.outlets:
         found += await outlets.open_outlet(name, settings).check()
-    if settings.inbox is not None:
-        found += inbox.open_mailbox(settings.inbox, settings.root).check()
     return found
 
 
