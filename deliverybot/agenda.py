@@ -160,7 +160,7 @@ class Outlook:
             return Prospect(waits_for=Waits.MENDING, why=row.problem)
         if row.state == "held":
             first = f"{row.agreed_by} said yes, and a second person must: "
-            half = first if row.agreed_by and row.agreed_digest == row.digest else ""
+            half = first if approvals.half(row) else ""
             why = f"{half}`deliverybot deliveries approve {row.id}`, once you have looked at it"
             return Prospect(waits_for=Waits.APPROVAL, why=why)
         return None
@@ -235,7 +235,7 @@ def when(
     """
     if campaign is None:
         return None, f"there is no campaign {row.campaign} any more"
-    target = target_of(row, campaign)
+    target = recipients.target_of(row, {row.campaign: campaign})
     if target is None:
         return None, f"the campaign has no target {row.target} any more"
     at, why = now, ""
@@ -335,8 +335,3 @@ def pace(settings: config.Settings, now: dt.datetime) -> pacing.Pace:
         per_domain_per_hour=settings.mail.per_domain_per_hour,
         since=now - dt.timedelta(hours=1),
     )
-
-
-def target_of(row: records.Delivery, campaign: campaigns.Campaign) -> campaigns.Target | None:
-    """Return whom a delivery is for; None if the campaign does not name them any more."""
-    return next((t for t in campaign.targets if t.id == row.target), None)

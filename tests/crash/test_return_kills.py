@@ -77,10 +77,8 @@ def settle(world: bots.World, box: postbox.Postbox) -> tuple[int, int]:
     return states["sent"], states["unsure"]
 
 
-@pytest.mark.parametrize("point", TAKING)
-def test_each_mail_is_taken_in_once(
-    point: str, kills: int, driver: bots.Driver, fresh: bots.Fresh
-) -> None:
+def killed(point: str, kills: int, driver: bots.Driver, fresh: bots.Fresh) -> tuple[int, int]:
+    """Kill the bot at a point, let it end its work; how many copies are sent, and unsure."""
     chance = random.Random(point)
     world = fresh()
     with postbox.Postbox() as box:
@@ -92,7 +90,14 @@ def test_each_mail_is_taken_in_once(
             assert run.wait()
         for _ in range(2):
             assert not driver.start(world, environment=reading(world, box)).wait()
-        sent, unsure = settle(world, box)
+        return settle(world, box)
+
+
+@pytest.mark.parametrize("point", TAKING)
+def test_each_mail_is_taken_in_once(
+    point: str, kills: int, driver: bots.Driver, fresh: bots.Fresh
+) -> None:
+    sent, unsure = killed(point, kills, driver, fresh)
     assert (sent, unsure) == (bots.TARGETS, 0)
     bots.tell(point, kills, bots.Reckoning(sent=sent))
 
@@ -101,18 +106,7 @@ def test_each_mail_is_taken_in_once(
 def test_each_copy_goes_once(
     point: str, kills: int, driver: bots.Driver, fresh: bots.Fresh
 ) -> None:
-    chance = random.Random(point)
-    world = fresh()
-    with postbox.Postbox() as box:
-        come_back(driver, world, box)
-        for _ in range(kills):
-            run = driver.start(
-                world, point=point, nth=chance.choice((1, 1, 2)), environment=reading(world, box)
-            )
-            assert run.wait()
-        for _ in range(2):
-            assert not driver.start(world, environment=reading(world, box)).wait()
-        sent, unsure = settle(world, box)
+    sent, unsure = killed(point, kills, driver, fresh)
     assert unsure == (kills if PASSING[point] else 0)
     assert sent == bots.TARGETS - unsure
     bots.tell(
