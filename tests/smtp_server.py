@@ -117,7 +117,7 @@ class Server:
         phase = _VERBS.get(line.split(b" ")[0].upper(), "unknown")
         said = await self._act(phase, reader, writer)
         if phase == "starttls" and said.startswith(b"220") and self._context:
-            await writer.start_tls(self._context)
+            await _start_tls(writer, self._context)
         if phase == "data" and said.startswith(b"354"):
             await self._take(reader, writer)
 
@@ -220,6 +220,16 @@ def running(
         server.resume.set()
         over.set()
         thread.join()
+
+
+async def _start_tls(writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
+    plain = writer.transport
+    await writer.start_tls(context)
+    if vars(writer)["_transport"] is None:
+        # asyncio leaves the writer without a transport when the client goes away just as the
+        # handshake ends; both abort() and the writer's own end need one.
+        vars(writer)["_transport"] = plain
+        raise _Gone
 
 
 async def _serve(
