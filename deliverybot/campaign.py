@@ -13,67 +13,15 @@ import hashlib
 import pathlib
 import zoneinfo
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import pydantic_core
 
-from deliverybot import config, errors, faults, hours, places, plans, targets, values
+from deliverybot import config, errors, faults, hours, origins, places, plans, targets, values
 
 Target = targets.Target
-# fmt: off
-SignerField = Literal[
-    "id", "name", "first_name", "last_name", "email", "phone", "city", "region", "country",
-    "postcode", "comment", "signed_at", "public", "to_target", "mail", "sms",
-]
-# fmt: on
 _Percent = Annotated[int, pydantic.Field(ge=1, le=1000)]
-
-
-class _FileSource(values.Section):
-    #: The file, relative to the campaign's own file.
-    path: Annotated[str, pydantic.Field(min_length=1)]
-    #: Time between readings such as "5m"; instead of `cron`.
-    every: values.Duration | None = None
-    #: Five cron fields, read in UTC, 0 is Monday; instead of `every`.
-    cron: values.Cron | None = None
-    #: Our field = their column.
-    columns: dict[SignerField, str] = pydantic.Field(default={})
-    #: Such as "utf-8" or "cp1252"; found out by itself where it is not given.
-    encoding: values.Encoding | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _one_clock(self) -> Self:
-        if (self.every is None) == (self.cron is None):
-            raise faults.wrong(
-                "[source] needs either 'every' or 'cron'",
-                'how often to read the signatures: every = "5m", or cron = "*/5 * * * *"',
-            )
-        return self
-
-    @property
-    def every_seconds(self) -> int | None:
-        """Seconds between readings; None where `cron` says when."""
-        return None if self.every is None else values.seconds(self.every)
-
-
-class CsvSource(_FileSource):
-    """Signatures in a CSV file that grows at its end."""
-
-    #: The kind of source.
-    kind: Literal["csv"]
-    #: One character; found out by itself where it is not given.
-    delimiter: values.Delimiter | None = None
-
-
-class JsonlSource(_FileSource):
-    """Signatures in a file of one JSON object a line, growing at its end."""
-
-    #: The kind of source.
-    kind: Literal["jsonl"]
-
-
-Source = Annotated[CsvSource | JsonlSource, pydantic.Field(discriminator="kind")]
 
 
 class Consent(values.Section):
@@ -87,6 +35,10 @@ class Consent(values.Section):
     to_target: bool = False
     #: Signers may get bulletins.
     mail: bool = False
+    #: Signers may get text messages.
+    sms: bool = False
+    #: Answers that mean yes in a column of permissions, besides "yes", "true" and their like.
+    yes: tuple[values.Words, ...] = ()
 
 
 class Signers(values.Section):
@@ -221,7 +173,9 @@ class Campaign(values.Section):
     #: we: one joint letter; I: one voice.
     voice: Literal["we", "I"] = "we"
     #: Where signatures come from.
-    source: Source
+    source: origins.Source
+    #: Where the number of signatures stands, if elsewhere.
+    count: origins.Source | None = None
     #: What signing meant.
     consent: Consent
     #: What the letter shows of a signer.
@@ -240,10 +194,15 @@ class Campaign(values.Section):
     file: pathlib.Path = pydantic.Field(default=pathlib.Path(), exclude=True)
     wording_text: str = pydantic.Field(default="", exclude=True, repr=False)
 
-    @property
-    def source_path(self) -> pathlib.Path:
-        """The file of signatures."""
-        return self.file.parent / self.source.path
+    @pydantic.field_validator("source")
+    @classmethod
+    def _is_read(cls, source: origins.Section) -> origins.Section:
+        if source.every is None and source.cron is None:
+            raise faults.wrong(
+                "[source] needs either 'every' or 'cron'",
+                'how often to read the signatures: every = "5m", or cron = "*/5 * * * *"',
+            )
+        return source
 
     @property
     def consent_version(self) -> str:
@@ -251,10 +210,9 @@ class Campaign(values.Section):
         return hashlib.sha256(self.wording_text.encode()).hexdigest()
 
 
-_KINDS = "parquet sql http-json http-html epetitions actionnetwork actionkit decidim webhook hosted"
 _EXPORT = 'export the signatures to a file and use kind = "csv" or kind = "jsonl"'
 _LATER: Mapping[places.Path, str] = {
-    **{("source", "kind", kind): _EXPORT for kind in _KINDS.split()},
+    ("source", "kind", "hosted"): _EXPORT,
     ("posts", "*", "card"): "leave the line out: posts go out as text",
     ("posts", "*", "approval", "first"): 'use approval = "each" or approval = "none"',
 }
@@ -278,20 +236,62 @@ def load(path: pathlib.Path) -> Campaign:
     """Read one campaign's file; raise `errors.ConfigError` with every fault in it."""
     text = places.read(path)
     data = places.parse(text, str(path))
+    model, unloadable = _model(data)
     origin = faults.Origin(
-        file=str(path), text=text, data=data, model=Campaign, later=_LATER, missing=_MISSING
+        file=str(path), text=text, data=data, model=model, later=_LATER, missing=_MISSING
     )
     found = [*faults.reserved(data, origin), *_slug_faults(path), *plans.faults_of(data, origin)]
     wording, wording_faults = plans.wording(data, path, origin)
     try:
-        campaign = Campaign.model_validate(
+        campaign = model.model_validate(
             data | {"slug": path.stem, "file": path, "wording_text": wording}
         )
+        found += _nobody_to_list(campaign, origin)
     except pydantic.ValidationError as error:
         found += faults.to_faults(error, origin)
+    found += [origin.fault(where, what, hint) for where, what, hint in unloadable]
     if found or wording_faults:
         raise errors.ConfigError(faults.in_order([*found, *wording_faults]))
     return campaign
+
+
+def _nobody_to_list(campaign: Campaign, origin: faults.Origin) -> list[errors.Fault]:
+    """Name what a source lacks that gives a number and no signers."""
+    found = []
+    kind = campaign.source.kind
+    if not campaign.source.lists and campaign.delivery.signers != "none":
+        what = f"a source of the kind {kind!r} says how many signed and not who"
+        hint = 'signers = "none" under [delivery]: the letter tells the number and names nobody'
+        found.append(origin.fault(("source", "kind"), what, hint))
+    if campaign.count is not None and not campaign.count.counts:
+        what = f"a source of the kind {campaign.count.kind!r} says no number"
+        hint = "leave out [count]: the number is that of the signers who were read"
+        found.append(origin.fault(("count", "kind"), what, hint))
+    return found
+
+
+def _model(
+    data: Mapping[str, object],
+) -> tuple[type[Campaign], list[tuple[places.Path, str, str]]]:
+    """Return what a file must fit: with the sections of the kinds of source that it names.
+
+    Our own are known; one that somebody else wrote is found by its name among
+    the entry points `deliverybot.sources`.
+    """
+    sections, wrong = dict[str, Any](), list[tuple[places.Path, str, str]]()
+    for name in ("source", "count"):
+        kind = places.value_at(data, (name, "kind"))
+        try:
+            section = origins.foreign(kind) if isinstance(kind, str) else None
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
+            what = f"the kind of source {kind!r} cannot be loaded: {type(error).__name__}: {error}"
+            wrong.append(((name, "kind"), what, "ask whoever wrote it"))
+            continue
+        if section is not None:
+            sections[name] = (section, ...) if name == "source" else (section | None, None)
+    if not sections:
+        return Campaign, wrong
+    return pydantic.create_model("Campaign", __base__=Campaign, **sections), wrong
 
 
 def load_all(folder: pathlib.Path) -> list[Campaign]:
@@ -366,5 +366,5 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
 
 def schema() -> dict[str, object]:
     """Return the JSON Schema of a campaign's file, for editors."""
-    sections = (CsvSource, JsonlSource, Consent, Signers, Milestone, Target, DeliveryRules)
-    return values.schema(Campaign, *sections, PostRules)
+    own = (Consent, Signers, Milestone, Target, DeliveryRules, PostRules)
+    return values.schema(Campaign, *origins.SECTIONS, *own)

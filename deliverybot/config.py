@@ -19,6 +19,7 @@ import pydantic
 import pydantic_settings
 import typing_extensions
 
+from deliverybot import access as accounts
 from deliverybot import (
     errors,
     faults,
@@ -227,6 +228,8 @@ class Settings(pydantic_settings.BaseSettings):
     mail: Mail = Mail()
     #: Where posts go, by name.
     outlets: dict[values.Name, Outlet] = {}
+    #: Accounts at the platforms that signatures are read from, by name.
+    access: dict[values.Name, accounts.Access] = {}
     #: The mailbox that is read for what comes back; without it nothing is read.
     inbox: mailboxes.Mailbox | None = None
     #: How letters are rendered.
@@ -377,5 +380,5 @@ def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
     return values.schema(
         Settings, Sender, Timeouts, signing.Dkim, signing.Smime, Mail, mailboxes.Imap,
-        mailboxes.Maildir, FolderOutlet, XOutlet, printing.Pdf, listening.Web,
+        mailboxes.Maildir, FolderOutlet, XOutlet, accounts.Access, printing.Pdf, listening.Web,
     )  # fmt: skip

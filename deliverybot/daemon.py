@@ -37,6 +37,7 @@ from deliverybot import (
     material,
     milestones,
     model,
+    origins,
     paper,
     posts,
     recipients,
@@ -87,6 +88,7 @@ class Works:
         self.unread: set[str] = set()
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex[:12]}"
         self._reporter = reporter
+        self._means = signatures.means(settings)
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._gate = installation.gate(book, settings.state, clock)
@@ -129,7 +131,7 @@ class Works:
         campaign = self.campaigns[slug]
         now = self.clock()
         reading = await signatures.read(
-            self.book, campaign, key=self._key, now=now,
+            self.book, campaign, key=self._key, now=now, means=self._means,
             progress=lambda batch: self._progress(slug, batch),
         )  # fmt: skip
         for fault in reading.skipped:
@@ -363,7 +365,7 @@ async def _scheduler(works: Works) -> AsyncIterator[None]:
         scheduler.shutdown(wait=False)
 
 
-def _trigger(source: campaigns.Source) -> cron.CronTrigger | interval.IntervalTrigger:
+def _trigger(source: origins.Section) -> cron.CronTrigger | interval.IntervalTrigger:
     if source.cron is not None:
         return cron.CronTrigger.from_crontab(source.cron, timezone=dt.UTC)
     return interval.IntervalTrigger(seconds=source.every_seconds, timezone=dt.UTC)

@@ -99,12 +99,20 @@ class SourceError(DeliverybotError):
     """The signatures could not be read."""
 
     def __init__(
-        self, message: str, *, hint: str = "", file: str | None = None, line: int | None = None
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        file: str | None = None,
+        line: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         place = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
         super().__init__(place + message, hint=hint)
         self.file = file
         self.line = line
+        #: Seconds after which the other side wants to be asked again; None where it said nothing.
+        self.retry_after = retry_after
 
 
 class LetterError(DeliverybotError):

@@ -65,6 +65,7 @@ class Signature(enum.StrEnum):
     """Whether one signature counts and may be named."""
 
     ACTIVE = "active"  #: the signer or a person hides or withdraws it
+    FLAGGED = "flagged"  #: counts, is not named until a person has looked at it
     HIDDEN = "hidden"  #: counts, is not named
     WITHDRAWN = "withdrawn"  #: neither counts nor is named; its number stays taken
 
@@ -188,6 +189,8 @@ class Signer:
     to_target: bool = False
     mail: bool = False
     sms: bool = False
+    #: Why a person is to look before this signer is named; empty for nearly everybody.
+    flags: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +243,8 @@ class Figures:
 
     @property
     def withheld(self) -> int:
-        """Signers who count and did not agree to be named."""
-        return self.signatures - self.listed
+        """Signatures that count and stand in no list."""
+        return max(0, self.signatures - self.listed)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,13 @@ class Standing:
     signatures: int
     listed: int
     hidden: int
+    #: What the source itself says, None where it gives signers alone; signers on the list.
+    said: int | None
+    held: int
+    #: Signers whom a person must look at before they are named.
+    flagged: int
+    #: Readings of the source that failed since the last good one.
+    failures: int
     withdrawn: int
     duplicates: int
     goal: int | None
@@ -51,6 +58,30 @@ class Standing:
     returns: dict[str, int]
     #: What waits or is wrong, in words.
     reasons: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """Return the shape that DESIGN section 4 promises."""
+        return {
+            "slug": self.slug,
+            "title": self.title,
+            "signatures": self.signatures,
+            "listed": self.listed,
+            "hidden": self.hidden,
+            "said": self.said,
+            "held": self.held,
+            "flagged": self.flagged,
+            "failures": self.failures,
+            "withdrawn": self.withdrawn,
+            "duplicates": self.duplicates,
+            "goal": self.goal,
+            "as_of": self.as_of,
+            "next": {"at": self.next_at, "expected": self.next_expected} if self.next_at else None,
+            "reached": [{"at": at, "on": on} for at, on in self.reached],
+            "deliveries": self.deliveries,
+            "posts": self.posts,
+            "returns": self.returns,
+            "reasons": list(self.reasons),
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,28 +106,7 @@ class Status:
     def json(self) -> dict[str, Any]:
         """Return the shape that DESIGN section 4 promises."""
         return {
-            "campaigns": [
-                {
-                    "slug": one.slug,
-                    "title": one.title,
-                    "signatures": one.signatures,
-                    "listed": one.listed,
-                    "hidden": one.hidden,
-                    "withdrawn": one.withdrawn,
-                    "duplicates": one.duplicates,
-                    "goal": one.goal,
-                    "as_of": one.as_of,
-                    "next": {"at": one.next_at, "expected": one.next_expected}
-                    if one.next_at
-                    else None,
-                    "reached": [{"at": at, "on": on} for at, on in one.reached],
-                    "deliveries": one.deliveries,
-                    "posts": one.posts,
-                    "returns": one.returns,
-                    "reasons": list(one.reasons),
-                }
-                for one in self.campaigns
-            ],
+            "campaigns": [one.json() for one in self.campaigns],
             "waiting": self.waiting,
             "trouble": self.trouble,
             "relay": {
@@ -182,7 +192,11 @@ def _standing(
         title=campaign.title,
         signatures=standing.signatures,
         listed=standing.listed,
-        hidden=standing.hidden,
+        hidden=standing.unnamed,
+        said=standing.said,
+        held=standing.held,
+        flagged=standing.flagged,
+        failures=standing.failures,
         withdrawn=standing.withdrawn,
         duplicates=standing.duplicates,
         goal=campaign.goal,

@@ -32,6 +32,7 @@ from deliverybot.mail import built, dkim, frozen, identity, message
 def filled(
     book: ledger.Ledger,
     campaign: campaigns.Campaign,
+    settings: config.Settings,
     *,
     now: dt.datetime,
     reporter: model.Reporter,
@@ -50,6 +51,7 @@ def filled(
             reading = asyncio.run(
                 signatures.read(
                     other, campaign, key=secrets.token_bytes(32), now=now,
+                    means=signatures.means(settings),
                     progress=lambda b: reporter.reading(campaign.slug, b.position, b.size),
                 )
             )  # fmt: skip

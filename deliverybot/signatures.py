@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from deliverybot import campaign as campaigns
-from deliverybot import errors, keys, ledger, sources
+from deliverybot import config, errors, keys, ledger, sources
 from deliverybot.ledger import records
 
+#: Seconds that a source may make us wait at most, whatever it says.
+LONGEST_WAIT = 86_400
 #: Skipped rows that are kept for showing; the rest is only counted.
 SHOWN = 20
 
@@ -64,6 +66,11 @@ def recall(state_dir: pathlib.Path, book: ledger.Ledger) -> None:
         recognition_key(state_dir, book)
 
 
+def means(settings: config.Settings) -> sources.Means:
+    """Return what the installation gives to sources."""
+    return sources.Means(state=settings.state / "sources", access=settings.access)
+
+
 async def read(
     book: ledger.Ledger,
     campaign: campaigns.Campaign,
@@ -71,59 +78,114 @@ async def read(
     key: bytes,
     now: dt.datetime,
     given: Import | None = None,
+    means: sources.Means = sources.Means(),  # noqa: B008 - frozen
     progress: Callable[[sources.Batch], None] | None = None,
 ) -> Reading:
     """Take in what is new, batch by batch, and write down how the count stands.
 
-    A source that fails keeps what was taken and the last good count; the
+    The number is asked for first, so that the list is never behind it.  A
+    source that fails keeps what was taken and the last good count; the
     problem stands in the ledger until a reading succeeds.
     """
-    return await asyncio.to_thread(_read, book, campaign, key, now, given, progress)
+    taking = _Taking(book, campaign, key, now, progress)
+    if given is not None:
+        return await asyncio.to_thread(taking.by_hand, given)
+    return await asyncio.to_thread(taking.from_source, means)
 
 
-def _read(
-    book: ledger.Ledger,
-    campaign: campaigns.Campaign,
-    key: bytes,
-    now: dt.datetime,
-    given: Import | None,
-    progress: Callable[[sources.Batch], None] | None,
-) -> Reading:
-    new = duplicates = again = narrowed = 0
-    skipped: list[errors.Fault] = []
-    problem = ""
-    cursor = None if given else book.signatures.standing(campaign.slug).cursor
-    given = given or Import()
-    by_hand = given.file is not None or given.stream is not None
-    try:
-        for batch in sources.read(
-            campaign, cursor=cursor, secret=key, now=now, file=given.file, stream=given.stream
+class _Taking:
+    """One reading: what it brought so far."""
+
+    def __init__(
+        self,
+        book: ledger.Ledger,
+        campaign: campaigns.Campaign,
+        key: bytes,
+        now: dt.datetime,
+        progress: Callable[[sources.Batch], None] | None,
+    ) -> None:
+        self._book = book
+        self._campaign = campaign
+        self._key = key
+        self._now = now
+        self._progress = progress
+        self._skipped: list[errors.Fault] = []
+        self._sums = dict.fromkeys(("new", "duplicates", "again", "narrowed"), 0)
+
+    def from_source(self, means: sources.Means) -> Reading:
+        """Ask for the number, then take what is new."""
+        before = self._book.signatures.standing(self._campaign.slug)
+        try:
+            said, state = self._probe(before, means)
+            if self._campaign.source.lists:
+                for batch in sources.read(
+                    self._campaign, cursor=before.cursor, secret=self._key, now=self._now,
+                    means=means,
+                ):  # fmt: skip
+                    self._take(batch, batch.cursor)
+        except errors.SourceError as error:
+            problem = str(error) + (f" (hint: {error.hint})" if error.hint else "")
+            return self._done(
+                self._book.signatures.read(
+                    self._campaign.slug, now=self._now, problem=problem,
+                    not_before=_not_before(error, self._now),
+                )
+            )  # fmt: skip
+        return self._done(
+            self._book.signatures.read(self._campaign.slug, now=self._now, said=said, state=state)
+        )
+
+    def by_hand(self, given: Import) -> Reading:
+        """Take what a person hands over; the source's number and cursor stay."""
+        for batch in sources.read_file(
+            self._campaign, secret=self._key, now=self._now, file=given.file, stream=given.stream
         ):
-            taken = book.signatures.take(
-                campaign.slug,
-                batch.signers,
-                wording=(campaign.consent_version, campaign.wording_text),
-                cursor=None if by_hand else batch.cursor,
-                now=now,
+            self._take(batch, None)
+        before = self._book.signatures.standing(self._campaign.slug)
+        return self._done(
+            self._book.signatures.read(
+                self._campaign.slug, now=self._now, said=before.said, state=before.count_state
             )
-            new += taken.new
-            duplicates += taken.duplicates
-            again += taken.again
-            narrowed += taken.narrowed
-            skipped += batch.skipped[: SHOWN - len(skipped)]
-            if progress is not None:
-                progress(batch)
-    except errors.SourceError as error:
-        if by_hand:
-            raise
-        problem = str(error) + (f" (hint: {error.hint})" if error.hint else "")
-    standing = book.signatures.read(campaign.slug, now=now, problem=problem)
-    return Reading(
-        new=new,
-        duplicates=duplicates,
-        again=again,
-        narrowed=narrowed,
-        skipped=tuple(skipped),
-        standing=standing,
-        problem=problem,
-    )
+        )
+
+    def _probe(self, before: records.Standing, means: sources.Means) -> tuple[int | None, str]:
+        """Return the number that the source says and what to tell it next time."""
+        if not (self._campaign.count or self._campaign.source).counts:
+            return None, ""
+        state = before.count_state if before.said is not None else ""
+        count = sources.probe(
+            self._campaign, state=state, secret=self._key, now=self._now, means=means
+        )
+        if count is None:
+            return before.said, before.count_state
+        if before.said and not count.signatures:
+            what = f"the source says that nobody has signed, after {before.said} had"
+            hint = "look at it yourself; the last good number stays until it says another one"
+            raise errors.SourceError(what, hint=hint)
+        return count.signatures, count.state
+
+    def _take(self, batch: sources.Batch, cursor: str | None) -> None:
+        taken = self._book.signatures.take(
+            self._campaign.slug,
+            batch.signers,
+            wording=(self._campaign.consent_version, self._campaign.wording_text),
+            cursor=cursor,
+            now=self._now,
+        )
+        for name in self._sums:
+            self._sums[name] += getattr(taken, name)
+        self._skipped += batch.skipped[: SHOWN - len(self._skipped)]
+        if self._progress is not None:
+            self._progress(batch)
+
+    def _done(self, standing: records.Standing) -> Reading:
+        return Reading(
+            **self._sums, skipped=tuple(self._skipped), standing=standing, problem=standing.problem
+        )
+
+
+def _not_before(error: errors.SourceError, now: dt.datetime) -> dt.datetime | None:
+    """Return when the other side wants to be asked again."""
+    if error.retry_after is None:
+        return None
+    return now + dt.timedelta(seconds=min(error.retry_after, LONGEST_WAIT))

@@ -17,7 +17,7 @@ import pytest
 import build
 from crash import bots, postbox
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, ledger
+from deliverybot import config, daemon, errors, ledger, origins
 from deliverybot.ledger import records
 
 AT_ONCE = 'first_reading = "deliver"\napproval = "none"'
@@ -366,7 +366,7 @@ def berlin() -> Iterator[None]:
     time.tzset()
 
 
-def source(folder: pathlib.Path, rule: str) -> campaigns.Source:
+def source(folder: pathlib.Path, rule: str) -> origins.Section:
     build.campaign(folder)
     file = folder / "schedules" / "faces.toml"
     file.write_text(file.read_text().replace('every = "5m"', rule))

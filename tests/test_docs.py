@@ -14,7 +14,7 @@ import click
 import pydantic
 import pytest
 
-from deliverybot import campaign, cli, config, model
+from deliverybot import campaign, cli, config, model, origins
 from deliverybot.render import templates
 
 CHECKOUT = pathlib.Path(__file__).parent.parent
@@ -60,13 +60,16 @@ def models(start: type[pydantic.BaseModel]) -> Iterator[type[pydantic.BaseModel]
                 waiting += typing.get_args(kind)
 
 
-FIELDS = [
-    (one.__name__, field)
-    for start in (config.Settings, campaign.Campaign)
-    for one in models(start)
-    for field, known in one.model_fields.items()
-    if not known.exclude
-]
+#: A section that stands in two places, such as a kind of source, is told of once.
+FIELDS = list(
+    dict.fromkeys(
+        (one.__name__, field)
+        for start in (config.Settings, campaign.Campaign)
+        for one in models(start)
+        for field, known in one.model_fields.items()
+        if not known.exclude
+    )
+)
 
 
 def test_the_settings_are_found() -> None:
@@ -86,7 +89,7 @@ def test_each_setting_has_its_line() -> None:
     assert not empty
 
 
-@pytest.mark.parametrize("name", typing.get_args(campaign.SignerField))
+@pytest.mark.parametrize("name", typing.get_args(origins.SignerField))
 def test_each_signer_field_is_named(name: str) -> None:
     assert f"`{name}`" in page("settings.md").rpartition("Our fields are")[2]
 

@@ -165,7 +165,7 @@ def test_a_hidden_signer_counts_and_is_not_named(book: ledger.Ledger) -> None:
     build.take(book, build.signers(3))
     book.signatures.set_state("faces", 2, model.Signature.HIDDEN, who="mira", why="asked", now=NOW)
     standing = book.signatures.standing("faces")
-    assert (standing.signatures, standing.listed, standing.hidden) == (3, 2, 1)
+    assert (standing.signatures, standing.listed, standing.unnamed) == (3, 2, 1)
     lines = list(book.signatures.lines("faces", 3))
     assert [(line.number, line.name, line.city) for line in lines] == [
         (1, "Person 1", "Town 1"), (2, "", ""), (3, "Person 3", "Town 3"),
@@ -305,8 +305,8 @@ def test_the_counts_reconcile_whatever_happens(
     assert [line.number for line in lines] == list(range(1, standing.last_number + 1))
     assert standing.listed == sum(line.name != "" for line in lines)
     assert standing.listed == book.signatures.listed(slug, 1_000)
-    assert standing.signatures == standing.listed + standing.hidden
-    assert standing.hidden >= 0
+    assert standing.signatures == standing.listed + standing.unnamed
+    assert standing.unnamed >= 0
     assert standing.last_number == standing.signatures + standing.withdrawn
     assert rows == standing.last_number + standing.duplicates
 

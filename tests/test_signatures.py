@@ -122,7 +122,7 @@ async def test_a_reader_that_died_before_its_count_was_kept_reads_the_batch_agai
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        signatures._read(book, plan, KEY, NOW, None, die)
+        await signatures.read(book, plan, key=KEY, now=NOW, progress=die)
     assert book.signatures.standing("faces").signatures == 5
     assert book.signatures.standing("faces").read_at is None
     again = await read(book, plan)

@@ -220,7 +220,7 @@ def test_encoding_is_guessed(
     write(file, "\n".join(["name", *people, ""]).encode(encoding))
     campaign = plan(tmp_path, language=language)
     assert names(read(campaign)) == people
-    assert any("is a guess" in fault.what for fault in sources.probe(campaign))
+    assert any("is a guess" in fault.what for fault in sources.look(campaign, now=NOW))
 
 
 def test_encoding_that_is_configured(tmp_path: pathlib.Path, file: pathlib.Path) -> None:
@@ -385,7 +385,7 @@ def test_headings(
 ) -> None:
     write(file, heading.encode() + b"\n" + b"Ada" + b"," * heading.count(",") + b"\n")
     campaign = plan(tmp_path, columns=columns)
-    faults = [fault for fault in sources.probe(campaign) if fault.level == "fault"]
+    faults = [fault for fault in sources.look(campaign, now=NOW) if fault.level == "fault"]
     if not what:
         assert faults == []
         assert names(read(campaign)) == ["Ada"]
@@ -409,7 +409,7 @@ def test_heading_only(one: campaigns.Campaign, file: pathlib.Path) -> None:
     write(file, b"name,city\n")
     batches = read(one)
     assert (names(batches), batches[0].rows) == ([], 0)
-    assert any("no signature in it yet" in fault.what for fault in sources.probe(one))
+    assert any("no signature in it yet" in fault.what for fault in sources.look(one, now=NOW))
     write(file, b"name,city\nAda,Leeds\n")
     assert names(read(one, batches[-1].cursor)) == ["Ada"]
 
@@ -422,7 +422,7 @@ def test_empty_or_missing_file(tmp_path: pathlib.Path, file: pathlib.Path, kind:
     file.write_bytes(b"")
     with pytest.raises(errors.SourceError, match="is empty"):
         read(campaign)
-    (fault,) = sources.probe(campaign)
+    (fault,) = sources.look(campaign, now=NOW)
     assert (fault.level, fault.what, fault.file) == ("fault", "the file is empty", str(file))
 
 
@@ -435,7 +435,7 @@ def test_folder_is_no_file(one: campaigns.Campaign, file: pathlib.Path) -> None:
 def test_probe_says_what_it_found(tmp_path: pathlib.Path, file: pathlib.Path) -> None:
     write(file, "Voller Name;Ort;IP\nJürgen;Köln;192.0.2.1\nBo\n".encode())
     campaign = plan(tmp_path, columns={"name": "Voller Name", "city": "Ort"})
-    faults = sources.probe(campaign)
+    faults = sources.look(campaign, now=NOW)
     assert [(fault.level, fault.line) for fault in faults] == [
         ("ok", 1),
         ("ok", 1),
@@ -452,9 +452,9 @@ def test_probe_says_what_it_found(tmp_path: pathlib.Path, file: pathlib.Path) ->
 
 def test_probe_of_json_lines(tmp_path: pathlib.Path) -> None:
     campaign = platform(tmp_path, "signers.ndjson", kind="jsonl")
-    assert {fault.level for fault in sources.probe(campaign)} == {"ok"}
+    assert {fault.level for fault in sources.look(campaign, now=NOW)} == {"ok"}
     campaign = platform(tmp_path, "signers.ndjson", kind="jsonl", columns={"city": "cty"})
-    assert any("did you mean 'city'?" in fault.hint for fault in sources.probe(campaign))
+    assert any("did you mean 'city'?" in fault.hint for fault in sources.look(campaign, now=NOW))
 
 
 # A file that grows, shrinks, changes.
@@ -606,14 +606,14 @@ def test_cursor_holds_nothing_of_the_rows(one: campaigns.Campaign, file: pathlib
 def test_import_of_a_file(one: campaigns.Campaign, tmp_path: pathlib.Path) -> None:
     paper = tmp_path / "paper.ndjson"
     write(paper, b'{"name": "Ada"}\n{"name": "Bo"}', age=0)
-    batches = list(sources.read(one, cursor="ignored", secret=SECRET, now=NOW, file=paper, batch=1))
+    batches = list(sources.read_file(one, secret=SECRET, now=NOW, file=paper, batch=1))
     assert names(batches) == ["Ada", "Bo"]
     assert not told(batches)
 
 
 def test_import_of_a_stream(one: campaigns.Campaign) -> None:
     stream = io.BytesIO("name;city\nRené;Orléans\nBo;Cork".encode("utf-16"))
-    batches = list(sources.read(one, cursor=None, secret=SECRET, now=NOW, stream=stream))
+    batches = list(sources.read_file(one, secret=SECRET, now=NOW, stream=stream))
     assert names(batches) == ["René", "Bo"]
 
 
@@ -623,7 +623,7 @@ def test_import_of_a_pipe(one: campaigns.Campaign, tmp_path: pathlib.Path) -> No
     os.close(ends[1])
     try:
         pipe = pathlib.Path(f"/dev/fd/{ends[0]}")
-        batches = list(sources.read(one, cursor=None, secret=SECRET, now=NOW, file=pipe))
+        batches = list(sources.read_file(one, secret=SECRET, now=NOW, file=pipe))
     finally:
         os.close(ends[0])
     assert names(batches) == ["Ada", "Bo"]
@@ -637,7 +637,7 @@ def test_rows_known_by_place_only_are_not_confused_between_files(
     one: campaigns.Campaign, file: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     def taken(path: pathlib.Path) -> list[bytes | None]:
-        return keys(sources.read(one, cursor=None, secret=SECRET, now=NOW, file=path))
+        return keys(sources.read_file(one, secret=SECRET, now=NOW, file=path))
 
     write(file, b"name\nAda\nBo\n")
     paper = tmp_path / "paper.csv"
@@ -888,7 +888,7 @@ def test_any_bytes_end_well(content: bytes, kind: str) -> None:
         folder = pathlib.Path(name)
         write(folder / "signers.csv", b"name,city\n" * (kind == "csv") + content)
         campaign = plan(folder, kind=kind)
-        sources.probe(campaign)
+        sources.look(campaign, now=NOW)
         try:
             batches = read(campaign, batch=2)
         except errors.SourceError:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from deliverybot import campaign, cli, config
+from deliverybot import campaign, cli, config, origins
 
 _COMMANDS = """# Commands
 
@@ -72,6 +72,7 @@ _CONFIG_SECTIONS = (
     ("[mail.smime]", "Smime"),
     ('[inbox] with kind = "imap"', "Imap"),
     ('[inbox] with kind = "maildir"', "Maildir"),
+    ("[access.NAME]", "Access"),
     ('[outlets.NAME] with kind = "folder"', "FolderOutlet"),
     ('[outlets.NAME] with kind = "x"', "XOutlet"),
     ("[pdf]", "Pdf"),
@@ -79,8 +80,11 @@ _CONFIG_SECTIONS = (
 )
 _CAMPAIGN_SECTIONS = (
     ("", "Campaign"),
-    ('[source] with kind = "csv"', "CsvSource"),
-    ('[source] with kind = "jsonl"', "JsonlSource"),
+    *(
+        (f'[source] with kind = "{kind}"', one.__name__)
+        for one in origins.SECTIONS
+        for kind in typing.get_args(one.model_fields["kind"].annotation)
+    ),
     ("[consent]", "Consent"),
     ("[signers]", "Signers"),
     ("[[milestones]]", "Milestone"),
@@ -155,7 +159,7 @@ def settings() -> Iterator[str]:
     yield "\n## schedules/CAMPAIGN.toml\n"
     yield "The file's name without `.toml` is the campaign's short name in commands."
     yield from _sections(campaign.schema(), _CAMPAIGN_SECTIONS)
-    fields = ", ".join(f"`{name}`" for name in typing.get_args(campaign.SignerField))
+    fields = ", ".join(f"`{name}`" for name in typing.get_args(origins.SignerField))
     yield _FIELDS.format(fields=fields).rstrip()
 
 

@@ -114,11 +114,15 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
 
 
 def _campaign(one: campaigns.Campaign, settings: config.Settings) -> list[errors.Fault]:
-    from deliverybot import render, sources
+    from deliverybot import render, signatures, sources
+
+    means = signatures.means(settings)
 
     folder = settings.letters / one.letter
     names = ("letter", "mail", *(post.template for post in one.posts))
-    found = render.check(folder, tuple(dict.fromkeys(names))) + sources.probe(one)
+    found = render.check(folder, tuple(dict.fromkeys(names))) + sources.look(
+        one, now=out.now(), means=means
+    )
     if not any(fault.level == "fault" for fault in found):
         found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
     return found

@@ -36,7 +36,7 @@ def test_send(
     with (
         contextlib.closing(call.book(settings)) as book,
         progress.reporter() as reporter,
-        preview.filled(book, one, now=out.now(), reporter=reporter) as filled,
+        preview.filled(book, one, settings, now=out.now(), reporter=reporter) as filled,
     ):
         desk = paper.Desk(
             book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False

@@ -150,7 +150,7 @@ def preview(
     with (
         contextlib.closing(call.book(settings)) as book,
         progress.reporter() as reporter,
-        desk.filled(book, one, now=out.now(), reporter=reporter) as filled,
+        desk.filled(book, one, settings, now=out.now(), reporter=reporter) as filled,
     ):
         case = desk.case(filled, one, target, settings=settings, at=at, now=out.now())
         hands = paper.Desk(

@@ -22,6 +22,11 @@ def named(row: Any) -> bool:  # noqa: ANN401 - a row or a signer
     return bool(row.to_target and row.name)
 
 
+def listed(signer: model.Signer) -> bool:
+    """Tell whether somebody new stands in the list by name at once."""
+    return named(signer) and not signer.flags
+
+
 def split(
     tx: sa.Connection, campaign_id: int, signers: Sequence[model.Signer]
 ) -> tuple[list[model.Signer], list[tuple[int, model.Signer]]]:
@@ -145,25 +150,7 @@ def insert(
     if not fresh:
         return
     rows = [
-        {
-            "campaign_id": campaign.id,
-            "number": campaign.last_number + place,
-            "key_id": signer.key_id,
-            "key_email": signer.key_email,
-            "name": signer.name,
-            "city": signer.city,
-            "region": signer.region,
-            "country": signer.country,
-            "postcode": signer.postcode,
-            "comment": signer.comment,
-            "signed_at": signer.signed_at,
-            "taken_at": now,
-            "public": signer.public,
-            "to_target": signer.to_target,
-            "mail": signer.mail,
-            "sms": signer.sms,
-            "wording_id": wording_id,
-        }
+        _row(campaign.id, campaign.last_number + place, signer, wording_id, now)
         for place, signer in enumerate(fresh, 1)
     ]
     tx.execute(sa.insert(_T), rows)
@@ -175,3 +162,35 @@ def insert(
     ]
     if keys:
         tx.execute(sa.insert(tables.comments), keys)
+    flags = [
+        {"campaign_id": row["campaign_id"], "number": row["number"], "kind": kind}
+        for row, signer in zip(rows, fresh, strict=True)
+        for kind in signer.flags
+    ]
+    if flags:
+        tx.execute(sa.insert(tables.flags), flags)
+
+
+def _row(
+    campaign_id: int, number: int, signer: model.Signer, wording_id: int, now: dt.datetime
+) -> dict[str, Any]:
+    return {
+        "campaign_id": campaign_id,
+        "number": number,
+        "key_id": signer.key_id,
+        "key_email": signer.key_email,
+        "name": signer.name,
+        "city": signer.city,
+        "region": signer.region,
+        "country": signer.country,
+        "postcode": signer.postcode,
+        "comment": signer.comment,
+        "signed_at": signer.signed_at,
+        "taken_at": now,
+        "public": signer.public,
+        "to_target": signer.to_target,
+        "mail": signer.mail,
+        "sms": signer.sms,
+        "wording_id": wording_id,
+        "state": model.Signature.FLAGGED if signer.flags else model.Signature.ACTIVE,
+    }

@@ -28,25 +28,46 @@ class Standing(_Record):
     slug: str
     cursor: str | None
     last_number: int
-    #: Signatures that count, of them those that may be named to a target.
-    signatures: int
+    #: What the source itself says; None where it gives signers alone.
+    said: int | None
+    #: Signatures on the list that count, of them those that may be named to a target.
+    held: int
     listed: int
+    #: Of those that count: hidden by a person, and waiting for a person's look.
+    hidden: int
+    flagged: int
     withdrawn: int
     duplicates: int
     list_revision: int
     comment_revision: int
     read_at: dt.datetime | None
     problem: str
+    #: Failed readings since the last good one, and the time before which there is no other.
+    failures: int
+    not_before: dt.datetime | None
+    count_state: str
     baseline: int | None
     jump: int | None
     jump_since: dt.datetime | None
     jump_readings: int
     jump_accepted: bool
 
+    @classmethod
+    def of(cls, row: sa.Row[Any]) -> Self:
+        """Build from a row of `campaigns`, whose `signatures` are those on the list."""
+        named = row._mapping
+        names = {field.name for field in dataclasses.fields(cls)} - {"held"}
+        return cls(held=row.signatures, **{name: named[name] for name in names})
+
     @property
-    def hidden(self) -> int:
-        """Signers who count and may not be named."""
-        return self.signatures - self.listed
+    def signatures(self) -> int:
+        """The number that counts: the source's own, or else that of the list."""
+        return self.held if self.said is None else self.said
+
+    @property
+    def unnamed(self) -> int:
+        """Signers on the list who count and are not named, for whatever reason."""
+        return self.held - self.listed
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,11 +71,12 @@ class Signatures:
             wording_id = _wording(tx, campaign.id, wording, now)
             intake.insert(tx, campaign, fresh, wording_id, now)
             duplicates = intake.duplicates(tx, campaign.id, signers, fresh)
-            named = sum(map(intake.named, fresh))
+            named = sum(map(intake.listed, fresh))
             values: dict[str, Any] = {
                 "last_number": _C.c.last_number + len(fresh),
                 "signatures": _C.c.signatures + len(fresh),
                 "listed": _C.c.listed + named - narrowed.listed,
+                "flagged": _C.c.flagged + sum(bool(signer.flags) for signer in fresh),
                 "duplicates": _C.c.duplicates + duplicates,
                 "list_revision": _C.c.list_revision + (1 if narrowed.lines else 0),
             }
@@ -85,24 +86,37 @@ class Signatures:
         again = len(signers) - len(fresh) - duplicates
         return Taken(new=len(fresh), duplicates=duplicates, again=again, narrowed=narrowed.rows)
 
-    def read(self, slug: str, *, now: dt.datetime, problem: str = "") -> records.Standing:
+    def read(
+        self,
+        slug: str,
+        *,
+        now: dt.datetime,
+        said: int | None = None,
+        state: str = "",
+        problem: str = "",
+        not_before: dt.datetime | None = None,
+    ) -> records.Standing:
         """Write down that the source was read, or why it could not be.
 
-        A failed reading keeps the last good count.  A row goes into the
+        `said` is the number that the source itself says, None where it says
+        none; `state` is for its next probe.  A failed reading keeps the last
+        good count and may say when the next one is.  A row goes into the
         history when something differs from the reading before.
         """
         with self._db.write() as tx:
             campaign = _campaign(tx, slug)
             table = tables.readings
-            values: dict[str, Any] = {"problem": problem}
-            if not problem:
-                values["read_at"] = now
+            values: dict[str, Any] = {"problem": problem, "not_before": not_before}
+            if problem:
+                values["failures"] = campaign.failures + 1
+            else:
+                values |= {"read_at": now, "failures": 0, "said": said, "count_state": state}
             tx.execute(sa.update(_C).where(_C.c.id == campaign.id).values(values))
+            kept = ("signatures", "listed", "hidden", "flagged", "withdrawn", "duplicates")
             row = {
                 "campaign_id": campaign.id,
-                "signatures": campaign.signatures,
-                "listed": campaign.listed,
-                "duplicates": campaign.duplicates,
+                **{name: campaign._mapping[name] for name in kept},
+                "said": campaign.said if problem else said,
                 "outcome": "failed" if problem else "taken",
                 "why": problem,
             }
@@ -124,7 +138,11 @@ class Signatures:
         """
         table = tables.readings
         query = (
-            sa.select(table.c.at, table.c.signatures, _C.c.read_at)
+            sa.select(
+                table.c.at,
+                sa.func.coalesce(table.c.said, table.c.signatures).label("signatures"),
+                _C.c.read_at,
+            )
             .join(_C, table.c.campaign_id == _C.c.id)
             .where(_C.c.slug == slug, table.c.outcome == "taken")
             .order_by(table.c.id)
@@ -214,12 +232,16 @@ class Signatures:
             tx.execute(sa.update(_T).where(here).values(state=state))
             volumes.unseal(tx, campaign.id, [number])
             listed = (state == "active") - (row.state == "active") if intake.named(row) else 0
-            gone = (state == "withdrawn") - (row.state == "withdrawn")
+            gone, hidden, flagged = (
+                (state == one) - (row.state == one) for one in ("withdrawn", "hidden", "flagged")
+            )
             tx.execute(
                 sa.update(_C)
                 .where(_C.c.id == campaign.id)
                 .values(
                     signatures=_C.c.signatures - gone,
+                    hidden=_C.c.hidden + hidden,
+                    flagged=_C.c.flagged + flagged,
                     withdrawn=_C.c.withdrawn + gone,
                     listed=_C.c.listed + listed,
                     list_revision=_C.c.list_revision + 1,

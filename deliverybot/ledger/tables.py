@@ -69,9 +69,14 @@ campaigns = sa.Table(
     sa.Column("cursor", sa.Text),
     #: The highest number given to a signer so far.
     sa.Column("last_number", sa.Integer, nullable=False, server_default="0"),
-    #: Signatures that count, and those of them that may be named to a target.
+    #: What the source itself says; NULL where it gives signers alone.
+    sa.Column("said", sa.Integer),
+    #: Signatures on the list that count, and those of them that may be named to a target.
     sa.Column("signatures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("listed", sa.Integer, nullable=False, server_default="0"),
+    #: Of those that count: hidden by a person, and waiting for a person's look.
+    sa.Column("hidden", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("flagged", sa.Integer, nullable=False, server_default="0"),
     sa.Column("withdrawn", sa.Integer, nullable=False, server_default="0"),
     sa.Column("duplicates", sa.Integer, nullable=False, server_default="0"),
     #: Grows whenever a line of the list changes, so that frozen letters notice.
@@ -81,6 +86,11 @@ campaigns = sa.Table(
     sa.Column("read_at", Utc),
     #: Why the last reading failed; empty when it did not.
     sa.Column("problem", sa.Text, nullable=False, server_default=""),
+    #: Failed readings since the last good one, and the time before which there is no other.
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", Utc),
+    #: What the source is to be told when it is asked for its count; opaque.
+    sa.Column("count_state", sa.Text, nullable=False, server_default=""),
     #: The count that milestones were last compared with; NULL before the first.
     sa.Column("baseline", sa.Integer),
     #: A jump that waits: the count, since when, readings that saw it, a person's yes.
@@ -128,6 +138,38 @@ signatures = sa.Table(
     sqlite_with_rowid=False,
 )
 
+#: Why a person is to look at a signature, or at two that may be one person's.
+flags = sa.Table(
+    "flags",
+    metadata,
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    #: Of the signature.
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(20), primary_key=True),
+    #: The other signature of a pair; 0 where there is none.
+    sa.Column("other", sa.Integer, primary_key=True, autoincrement=False, server_default="0"),
+    #: Who looked, and when.
+    sa.Column("by", sa.Text, nullable=False, server_default=""),
+    sa.Column("at", Utc),
+    sqlite_with_rowid=False,
+)
+
+#: What a platform brought to our webhook and nobody has taken in yet.
+parcels = sa.Table(
+    "parcels",
+    metadata,
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    #: Its place in the order of arrival, from 1.
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Utc, nullable=False),
+    #: Keyed hash of what tells it from others: brought again it is stored once.
+    sa.Column("key", sa.LargeBinary(16), nullable=False),
+    #: As it came, encrypted; NULL once it is taken in.
+    sa.Column("body", sa.LargeBinary),
+    sa.UniqueConstraint("campaign_id", "key"),
+    sqlite_with_rowid=False,
+)
+
 #: What is decided on the comment of a signer who may be named to a target; its words stay above.
 comments = sa.Table(
     "comments",
@@ -161,6 +203,11 @@ readings = sa.Table(
     sa.Column("signatures", sa.Integer, nullable=False),
     sa.Column("listed", sa.Integer, nullable=False),
     sa.Column("duplicates", sa.Integer, nullable=False),
+    #: As in `campaigns`.
+    sa.Column("said", sa.Integer),
+    sa.Column("hidden", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("flagged", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("withdrawn", sa.Integer, nullable=False, server_default="0"),
     #: taken, held (a jump), failed
     sa.Column("outcome", sa.String(10), nullable=False),
     sa.Column("why", sa.Text, nullable=False, server_default=""),

@@ -6,7 +6,7 @@ import itertools
 
 from deliverybot import errors
 from deliverybot.sources import columns, files
-from deliverybot.sources import reading as kinds
+from deliverybot.sources import reading as readings
 
 #: Rows at the start that are tried, and bad ones among them that are shown.
 _TRIED, _SHOWN = 1000, 3
@@ -26,7 +26,7 @@ def changed(name: str) -> errors.Fault:
     )
 
 
-def look(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
+def look(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
     """Say what a reading of this file would find."""
     found = reading.found
     faults = [_fault("ok", file, f"the file is there: {_form(reading)}")]
@@ -54,7 +54,7 @@ def look(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
     return faults if problems else faults + _tried(file, reading)
 
 
-def _tried(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
+def _tried(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
     rows = list(itertools.islice(reading.rows(), _TRIED))
     if not rows:
         return [_fault("warning", file, "there is no signature in it yet")]
@@ -69,7 +69,7 @@ def _tried(file: files.File, reading: kinds.Reading) -> list[errors.Fault]:
     return faults
 
 
-def _form(reading: kinds.Reading) -> str:
+def _form(reading: readings.Reading) -> str:
     mark = reading.mark
     if mark.kind == "csv":
         signs = _DELIMITERS.get(mark.delimiter, repr(mark.delimiter))

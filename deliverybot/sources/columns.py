@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Self
 
-from deliverybot import campaign as campaigns
-from deliverybot import places, screen
+from deliverybot import origins, places, screen
 
 #: Our fields, in the order of a row's values.
 FIELDS = (
@@ -33,6 +33,31 @@ KEYS = ("id", "email", "signed_at")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a campaign's rows are written, as far as a person said so."""
+
+    #: Our field -> their column.
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    #: Their column -> the values of it that count.
+    only: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    encoding: str | None = None
+    delimiter: str | None = None
+    #: The campaign's; tells which encodings are likely.
+    language: str = "en"
+
+    @classmethod
+    def of(cls, section: origins.Section, language: str) -> Self:
+        """Return what a section says."""
+        return cls(
+            columns={str(ours): theirs for ours, theirs in getattr(section, "columns", {}).items()},
+            only=getattr(section, "only", {}),
+            encoding=getattr(section, "encoding", None),
+            delimiter=getattr(section, "delimiter", None),
+            language=language,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """Their columns, matched."""
 
@@ -43,11 +68,19 @@ class Found:
     missing: Mapping[str, str]
     #: Columns that two places claim: their name stands twice in the heading.
     twice: tuple[str, ...]
+    #: Places of the columns that say whether a row counts, and their values that say so.
+    only: tuple[tuple[int, frozenset[str]], ...] = ()
+    #: Such columns that the campaign names and the file does not have.
+    unfound: tuple[str, ...] = ()
+
+    def counts(self, values: Sequence[object]) -> bool:
+        """Tell whether a row counts by what stands in those columns."""
+        return all(_said(values[place]) in wanted for place, wanted in self.only)
 
     @property
     def dropped(self) -> tuple[str, ...]:
         """The columns that end at the door."""
-        used = set(self.at.values())
+        used = {*self.at.values(), *(place for place, _ in self.only)}
         return tuple(name for place, name in enumerate(self.header) if name and place not in used)
 
     @property
@@ -66,6 +99,12 @@ class Found:
                 f"[source.columns], or take the line out; the columns are: {listed(self.header)}"
             )
             found.append((f"there is no column {column!r}, which {field!r} is mapped to", hint))
+        for column in self.unfound:
+            hint = (
+                "name one of the file's columns in `only` under [source], or take the line out; "
+                f"the columns are: {listed(self.header)}"
+            )
+            found.append((f"there is no column {column!r}, which `only` asks for", hint))
         for column in self.twice:
             hint = "give each column that is used a name of its own"
             found.append((f"the column {column!r} stands twice in the heading", hint))
@@ -78,24 +117,47 @@ class Found:
         return found
 
 
-def match(header: Sequence[str], source: campaigns.Source) -> Found:
+def match(header: Sequence[str], layout: Layout) -> Found:
     """Match a heading: what the campaign maps comes first, then equal names."""
-    wanted = {str(field): column for field, column in source.columns.items()}
+    wanted = layout.columns
     plain = [_plain(name) for name in header]
     at: dict[str, int] = {}
     missing: dict[str, str] = {}
     twice: list[str] = []
     for field in FIELDS:
         column = wanted.get(field, field)
-        found = [place for place, name in enumerate(header) if name == column]
-        found = found or [place for place, name in enumerate(plain) if name == _plain(column)]
+        found = _places(column, header, plain)
         if found:
             at[field] = found[0]
         elif field in wanted:
             missing[field] = column
         if len(found) > 1:
             twice.append(header[found[0]])
-    return Found(header=tuple(header), at=at, missing=missing, twice=tuple(dict.fromkeys(twice)))
+    asked = {column: _places(column, header, plain) for column in layout.only}
+    return Found(
+        header=tuple(header),
+        at=at,
+        missing=missing,
+        twice=tuple(dict.fromkeys(twice)),
+        only=tuple(
+            (found[0], frozenset(map(_said, layout.only[column])))
+            for column, found in asked.items()
+            if found
+        ),
+        unfound=tuple(column for column, found in asked.items() if not found),
+    )
+
+
+def _places(column: str, header: Sequence[str], plain: Sequence[str]) -> list[int]:
+    """Return where a column stands: under just this name, else under one like it."""
+    found = [place for place, name in enumerate(header) if name == column]
+    return found or [place for place, name in enumerate(plain) if name == _plain(column)]
+
+
+def _said(value: object) -> str:
+    """Return a value as `only` compares it: "Yes", " yes" and JSON's true and 1 as they look."""
+    text = str(value).casefold() if isinstance(value, bool | int | float | str) else ""
+    return text.strip().casefold()
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -14,9 +14,11 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 
-from deliverybot import campaign as campaigns
+import typing_extensions
+
 from deliverybot import errors
-from deliverybot.sources import columns, encodings, files
+from deliverybot.origins import files as sections
+from deliverybot.sources import columns, encodings, filekind, files
 
 #: Delimiters that are found without being configured; the earlier wins a tie.
 DELIMITERS = ",;\t|"
@@ -26,19 +28,27 @@ _MEND_LINES = 50
 _Line = tuple[int, str | None]
 
 
+class Csv(filekind.FileSource):
+    """A CSV file that grows at its end."""
+
+    Settings = sections.CsvSource
+
+    @typing_extensions.override
+    def open_rows(self, file: files.File, mark: files.Mark | None) -> Reading:
+        return Reading(file, self.layout, mark)
+
+
 class Reading:
     """The rows of a CSV file after a mark."""
 
-    def __init__(
-        self, file: files.File, campaign: campaigns.Campaign, mark: files.Mark | None
-    ) -> None:
+    def __init__(self, file: files.File, layout: columns.Layout, mark: files.Mark | None) -> None:
         if mark is None:
-            mark, self.guessed = _begin(file, campaign)
+            mark, self.guessed = _begin(file, layout)
         else:
-            mark, self.guessed = _go_on(file, campaign, mark)
+            mark, self.guessed = _go_on(file, layout, mark)
         self.file = file
         self.mark = mark
-        self.found = columns.match(mark.header, campaign.source)
+        self.found = columns.match(mark.header, layout)
         #: Our fields that this file has a column for.
         self.present = frozenset(self.found.at)
 
@@ -65,18 +75,18 @@ class Reading:
             if problem:
                 yield files.Row(offset, line, start, None, problem)
             elif cells[0].strip() or any(cell.strip() for cell in cells):
+                if self.found.only and not self.found.counts(cells):
+                    continue
                 cells.append("")
                 yield files.Row(offset, line, start, pick(cells))
 
 
-def _begin(file: files.File, campaign: campaigns.Campaign) -> tuple[files.Mark, bool]:
+def _begin(file: files.File, layout: columns.Layout) -> tuple[files.Mark, bool]:
     """Read encoding, delimiter and heading at the start of a file."""
-    source = campaign.source
-    found = encodings.find(file, offset=0, configured=source.encoding, language=campaign.language)
+    found = encodings.find(file, offset=0, configured=layout.encoding, language=layout.language)
     bare = files.Mark(kind="csv", offset=found.start, line=0, rows=0, encoding=found.encoding)
     text, size, count = _heading(file, bare)
-    configured = source.delimiter if isinstance(source, campaigns.CsvSource) else None
-    delimiter = configured or _delimiter(text)
+    delimiter = layout.delimiter or _delimiter(text)
     csv.field_size_limit(files.LIMIT)
     try:
         cells = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter), [])
@@ -98,17 +108,15 @@ def _begin(file: files.File, campaign: campaigns.Campaign) -> tuple[files.Mark, 
     return mark, found.guessed
 
 
-def _go_on(
-    file: files.File, campaign: campaigns.Campaign, mark: files.Mark
-) -> tuple[files.Mark, bool]:
+def _go_on(file: files.File, layout: columns.Layout, mark: files.Mark) -> tuple[files.Mark, bool]:
     """Keep what was found the first time; plain ASCII has yet to show its encoding."""
     if mark.encoding != "ascii":
         return mark, False
     found = encodings.find(
         file,
         offset=mark.offset,
-        configured=campaign.source.encoding,
-        language=campaign.language,
+        configured=layout.encoding,
+        language=layout.language,
     )
     fields = {name: getattr(mark, name) for name in mark.__slots__}
     return files.Mark(**fields | {"encoding": found.encoding}), found.guessed

@@ -40,6 +40,7 @@ class Clerk:
         self._secret = secret
         self._zone = zoneinfo.ZoneInfo(campaign.timezone)
         self._consent = campaign.consent
+        self._yes = _YES | {word.strip().casefold() for word in campaign.consent.yes}
         #: Tells the rows of an imported file from those of the campaign's own.
         self._copy = copy
         self._places: dict[str, str] = {}
@@ -80,7 +81,7 @@ class Clerk:
             public=self._allows(public, line) if "public" in asked else default.public,
             to_target=self._allows(to_target, line) if "to_target" in asked else default.to_target,
             mail=self._allows(mail, line) if "mail" in asked else default.mail,
-            sms="sms" in asked and self._allows(sms, line),
+            sms=self._allows(sms, line) if "sms" in asked else default.sms,
         )
 
     def _row_key(
@@ -147,7 +148,7 @@ class Clerk:
         if text in _YES:
             return True
         word = text.strip().casefold()
-        if word in _YES:
+        if word in self._yes:
             return True
         if word and word not in _NO:
             what = "a permission is neither yes nor no in a language known here; it counts as no"

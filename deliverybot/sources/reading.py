@@ -1,4 +1,4 @@
-"""What a kind of source is."""
+"""What the modules of file formats give: the rows of one file."""
 
 from __future__ import annotations
 
