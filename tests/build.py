@@ -112,11 +112,7 @@ ask = "Stop every sale"
 {goal}
 url = "https://campaigns.example/p/faces"
 letter = "faces"
-[source]
-kind = "csv"
-path = "{slug}.csv"
-every = "5m"
-columns = {{ name = "Name", city = "Town", country = "Country", email = "Email", id = "Id" }}
+{source}
 [consent]
 wording = "consent.txt"
 public = true
@@ -126,6 +122,14 @@ to_target = true
 {signers}
 [delivery]
 {delivery}
+"""
+
+SOURCE = """\
+[source]
+kind = "csv"
+path = "{slug}.csv"
+every = "5m"
+columns = {{ name = "Name", city = "Town", country = "Country", email = "Email", id = "Id" }}
 """
 
 TARGET = """\
@@ -171,11 +175,13 @@ def campaign(
     target: str = "",
     email: str = "",
     post: str = "",
+    source: str = "",
 ) -> campaigns.Campaign:
     """Write a campaign's file, and load it.
 
     `plan` is the milestones, a section for each line; `target`, `post`,
-    `delivery` and `signers` are lines to add to each such section.
+    `delivery` and `signers` are lines to add to each such section; `source` is
+    all sections that say where signatures come from, in place of a CSV file.
     """
     schedules = folder / "schedules"
     schedules.mkdir(parents=True, exist_ok=True)
@@ -187,6 +193,7 @@ def campaign(
         milestones=sections,
         delivery=delivery,
         signers=signers,
+        source=source or SOURCE.format(slug=slug),
     )
     for name in targets:
         text += TARGET.format(id=name, email=email or f"{name}@cloud.example") + target + "\n"
