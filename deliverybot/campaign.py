@@ -340,7 +340,7 @@ def check(campaigns: Iterable[Campaign], settings: config.Settings) -> list[erro
 def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault]:
     text = places.read(campaign.file)
     origin = faults.Origin(file=str(campaign.file), text=text, data={}, model=Campaign)
-    found = []
+    found = _sources_against(campaign, settings, origin)
     for n, post in enumerate(campaign.posts):
         if post.outlet not in settings.outlets:
             close = places.nearest(post.outlet, settings.outlets)
@@ -361,6 +361,25 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
                 what = f"{target.email!r} is a made-up address and {settings.mail.host} is real"
                 hint = 'write the target\'s address, or use transport = "folder" to try things out'
                 found.append(origin.fault(("targets", n, "email"), what, hint))
+    return found
+
+
+def _sources_against(
+    campaign: Campaign, settings: config.Settings, origin: faults.Origin
+) -> list[errors.Fault]:
+    """Name what config.toml lacks for a campaign's sources."""
+    found = []
+    for name, section in (("source", campaign.source), ("count", campaign.count)):
+        account = getattr(section, "access", None)
+        if account is not None and account not in settings.access:
+            close = places.nearest(account, settings.access)
+            hint = f"did you mean '{close}'?" if close else f"add [access.{account}] there"
+            what = f"config.toml has no [access.{account}]"
+            found.append(origin.fault((name, "access"), what, hint))
+    if campaign.source.kind == "webhook" and settings.web is None:
+        hint = '[web] in config.toml, with listen = "127.0.0.1:8080" behind a proxy'
+        what = 'kind = "webhook" needs the section [web] in config.toml: nobody would answer'
+        found.append(origin.fault(("source", "kind"), what, hint))
     return found
 
 

@@ -88,7 +88,7 @@ class Works:
         self.unread: set[str] = set()
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex[:12]}"
         self._reporter = reporter
-        self._means = signatures.means(settings)
+        self._means = signatures.means(settings, book, clock)
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._gate = installation.gate(book, settings.state, clock)

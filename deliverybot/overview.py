@@ -238,6 +238,12 @@ def _source_reasons(campaign: campaigns.Campaign, standing: records.Standing) ->
             f"the count jumped from {standing.baseline} to {standing.jump} on"
             f" {standing.jump_since:%Y-%m-%d %H:%M} UTC; milestones wait for {' and '.join(need)}"
         )
+    if standing.said is not None and campaign.source.lists and standing.said != standing.held:
+        apart = standing.said - standing.held
+        reasons.append(
+            f"the source counts {standing.said}, the list holds {standing.held}: "
+            + (f"{apart} are not on the list" if apart > 0 else f"{-apart} are counted no more")
+        )
     return reasons
 
 

@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Callable
 from typing import BinaryIO
 
+from deliverybot import arrivals, config, errors, keys, ledger, sources
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, keys, ledger, sources
 from deliverybot.ledger import records
 
 #: Seconds that a source may make us wait at most, whatever it says.
@@ -66,9 +66,17 @@ def recall(state_dir: pathlib.Path, book: ledger.Ledger) -> None:
         recognition_key(state_dir, book)
 
 
-def means(settings: config.Settings) -> sources.Means:
-    """Return what the installation gives to sources."""
-    return sources.Means(state=settings.state / "sources", access=settings.access)
+def means(
+    settings: config.Settings,
+    book: ledger.Ledger | None = None,
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> sources.Means:
+    """Return what the installation gives to sources; without a ledger, what arrived is left."""
+    return sources.Means(
+        state=settings.state / "sources",
+        access=settings.access,
+        arrivals=None if book is None else arrivals.Arrivals(book, settings.state, clock),
+    )
 
 
 async def read(

@@ -183,7 +183,9 @@ def test_links_lead_somewhere(file: pathlib.Path) -> None:
 
 def test_the_readme_leads_to_every_page() -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    assert all(f"(docs/{file.name})" in readme for file in DOCS.iterdir())
+    assert all(f"(docs/{file.name})" in readme for file in DOCS.glob("*.*"))
+    index = (DOCS / "sources.md").read_text(encoding="utf-8")
+    assert all(f"(sources/{file.name})" in index for file in (DOCS / "sources").iterdir())
 
 
 def test_the_changelog_has_a_place_for_the_next_change() -> None:

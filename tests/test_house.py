@@ -32,8 +32,8 @@ DOORS = {
     "bidi": {"pdf.shaping"},
     "charset_normalizer": {"sources"},
     "click": {"cli"},
-    # Signs for the mail servers, and for the reader.
-    "cryptography": {"mail.dkim", "mail.identity"},
+    # Locks what is brought to webhooks; signs for the mail servers, and for the reader.
+    "cryptography": {"arrivals", "mail.dkim", "mail.identity"},
     "flufl": {"mail"},
     "fontTools": {"pdf.embed", "pdf.fonts"},
     "holidays": {"hours"},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deliverybot import model
-from deliverybot.cli import out
+from deliverybot.cli import out, webhook
 
 if TYPE_CHECKING:
     from deliverybot import signatures as station
@@ -224,5 +224,7 @@ for _name, _state, _help in (
     ("withhold-comment", model.Comment.WITHHELD, "Print these signers' comments nowhere."),
 ):
     signatures.add_command(_decider(_name, _state, _help))
+
+signatures.add_command(webhook.webhook)
 
 COMMANDS = (signatures,)

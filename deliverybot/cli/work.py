@@ -8,6 +8,7 @@ import logging
 import pathlib
 import resource
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -46,7 +47,7 @@ def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
     telling = progress.reporter() if once else contextlib.nullcontext(progress.Lines())
     with contextlib.closing(call.book(settings)) as book, telling as reporter:
         works = daemon.Works(book, settings, known, clock=out.now, reporter=reporter)
-        beside = [] if once or no_web else _web(book, settings)
+        beside = [] if once or no_web else _web(book, settings, known)
         asyncio.run(daemon.once(works) if once else daemon.run(works, beside))
     if once:
         _tell(call, settings, known)
@@ -54,14 +55,17 @@ def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
         sys.exit(errors.SourceError.exit_code)
 
 
-def _web(book: ledger.Ledger, settings: config.Settings) -> list[daemon.Beside]:
+def _web(
+    book: ledger.Ledger, settings: config.Settings, known: Mapping[str, campaigns.Campaign]
+) -> list[daemon.Beside]:
     """Return the web server, where config.toml asks for one."""
     if settings.web is None:
         return []
     from deliverybot import web
-    from deliverybot.web import server
+    from deliverybot.web import server, webhooks
 
-    return [server.serving(web.app(book, settings.state, out.now), settings.web)]
+    receivers = webhooks.receivers(known, settings)
+    return [server.serving(web.app(book, settings.state, out.now, receivers), settings.web)]
 
 
 def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.Campaign]) -> None:

@@ -4,6 +4,7 @@
 
     ledger.signatures   take, read, lines, set_state
     ledger.comments     select, waiting, approved, decide
+    ledger.arrivals     put, waiting, count, done
     ledger.tallies      days, places
     ledger.volumes      sealed, seal
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
@@ -30,9 +31,8 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from deliverybot import model
-from deliverybot.ledger import audit as audits
-from deliverybot.ledger import comments as comment_verbs
 from deliverybot.ledger import (
+    arrivals,
     digests,
     lock,
     migrate,
@@ -47,6 +47,8 @@ from deliverybot.ledger import (
     tallies,
     volumes,
 )
+from deliverybot.ledger import audit as audits
+from deliverybot.ledger import comments as comment_verbs
 from deliverybot.ledger import links as link_verbs
 from deliverybot.ledger import milestones as milestone_verbs
 from deliverybot.ledger import signatures as signature_verbs
@@ -61,6 +63,7 @@ class Ledger:
         self._db = database
         self.signatures = signature_verbs.Signatures(database)
         self.comments = comment_verbs.Comments(database)
+        self.arrivals = arrivals.Arrivals(database)
         self.tallies = tallies.Tallies(database)
         self.volumes = volumes.Volumes(database)
         self.milestones = milestone_verbs.Milestones(database)
@@ -133,6 +136,13 @@ class Ledger:
                 tx.execute(sa.insert(table), {"key": key, "value": value})
                 kept = value
             return str(kept)
+
+    def replace(self, key: str, value: str) -> None:
+        """Keep another value under a key."""
+        table = tables.meta
+        with self._db.write() as tx:
+            tx.execute(sa.delete(table).where(table.c.key == key))
+            tx.execute(sa.insert(table), {"key": key, "value": value})
 
     def recall(self, key: str) -> str | None:
         """Return what `remember` keeps under a key; None where it was never called."""

@@ -154,20 +154,18 @@ flags = sa.Table(
     sqlite_with_rowid=False,
 )
 
-#: What a platform brought to our webhook and nobody has taken in yet.
-parcels = sa.Table(
-    "parcels",
+#: What a platform brought to our webhook.
+arrivals = sa.Table(
+    "arrivals",
     metadata,
-    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
-    #: Its place in the order of arrival, from 1.
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    _campaign(),
     sa.Column("at", Utc, nullable=False),
     #: Keyed hash of what tells it from others: brought again it is stored once.
     sa.Column("key", sa.LargeBinary(16), nullable=False),
     #: As it came, encrypted; NULL once it is taken in.
     sa.Column("body", sa.LargeBinary),
     sa.UniqueConstraint("campaign_id", "key"),
-    sqlite_with_rowid=False,
 )
 
 #: What is decided on the comment of a signer who may be named to a target; its words stay above.

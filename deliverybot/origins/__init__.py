@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 
 import pydantic
 
-from deliverybot.origins import base, files
+from deliverybot.origins import base, files, webhook
 
 Section = base.Section
 Listing = base.Listing
@@ -22,11 +22,13 @@ SignerField = base.SignerField
 SECTIONS: tuple[type[Section], ...] = (
     files.CsvSource,
     files.JsonlSource,
+    webhook.WebhookSource,
 )
 
 Source = Annotated[
     files.CsvSource
-    | files.JsonlSource,
+    | files.JsonlSource
+    | webhook.WebhookSource,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip
 

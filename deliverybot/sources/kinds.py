@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 from deliverybot import access as accounts
 from deliverybot import campaign as campaigns
@@ -15,18 +15,25 @@ from deliverybot import errors, origins
 from deliverybot.sources import files
 
 
-class Parcel(NamedTuple):
-    """What a platform brought to our webhook and nobody has taken in yet."""
+class Arrival(NamedTuple):
+    """What a platform brought to our webhook."""
 
-    #: Its place in the order of arrival, from 1.
-    seq: int
+    id: int
     at: datetime
+    #: As it came.
     body: bytes
+    #: What tells it from others, 16 bytes: brought again it is the same.
+    key: bytes
 
 
-def _nothing(slug: str, after: int, most: int) -> Sequence[Parcel]:
-    del slug, after, most
-    return ()
+class Arrivals(Protocol):
+    """What arrived for the campaigns and is not taken in yet."""
+
+    def waiting(self, slug: str, most: int) -> Sequence[Arrival]:
+        """Return the first of them, oldest first."""
+
+    def done(self, slug: str, ids: Sequence[int]) -> None:
+        """Forget their contents: they are taken in."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +44,8 @@ class Means:
     state: pathlib.Path | None = None
     #: Accounts at platforms, by name.
     access: Mapping[str, accounts.Access] = dataclasses.field(default_factory=dict, repr=False)
-    #: Gives the parcels behind a place in the order of arrival, at most so many.
-    parcels: Callable[[str, int, int], Sequence[Parcel]] = _nothing
+    #: What arrived at our webhooks; None where no ledger is at hand.
+    arrivals: Arrivals | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

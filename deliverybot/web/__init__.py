@@ -1,4 +1,6 @@
-"""The web server: hands each target the list of signers that its letter leads to.
+"""The web server: hands out lists of signers, and takes in what platforms bring.
+
+A target gets the list that its letter leads to; webhooks.py stores signatures.
 
 It runs in the daemon's own loop; nothing it does may hold that up, so the
 ledger and the files are asked in threads.  It sets no cookie, and it notes
@@ -11,15 +13,16 @@ import asyncio
 import datetime as dt
 import logging
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from typing import TypeVar
 
 from starlette import applications, exceptions, requests, responses, routing, types
 
-from deliverybot import errors, ledger, links, screen
+from deliverybot import arrivals, errors, ledger, links, screen
 from deliverybot.ledger import records
 from deliverybot.mail import encoded
+from deliverybot.web import webhooks
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +51,11 @@ _PAGE = """<!DOCTYPE html>
 """
 _ASK = "Please ask whoever sent you the letter; an answer to its mail reaches them."
 _SAID: Mapping[int, tuple[str, str]] = {
+    400: ("What came is empty", "A signature is a JSON object, or a list of them."),
+    401: ("This call is not signed as it should be", "See that both sides have the same secret."),
     404: ("There is nothing here", f"See that the address is complete. {_ASK}"),
     405: ("This address can only be read", _ASK),
+    413: ("What came is too large", "Bring the signatures in smaller pieces."),
     410: ("This list is not open any more", _ASK),
     503: ("This list cannot be read just now", f"Please try again later. {_ASK}"),
 }
@@ -139,13 +145,20 @@ class _Meter:
 
 
 def app(
-    book: ledger.Ledger, state_dir: pathlib.Path, clock: Callable[[], dt.datetime]
+    book: ledger.Ledger,
+    state_dir: pathlib.Path,
+    clock: Callable[[], dt.datetime],
+    receivers: Sequence[webhooks.Receiver] = (),
 ) -> types.ASGIApp:
     """Return the application that answers for all addresses."""
     lists = Lists(book, state_dir, clock)
-    route = routing.Route(f"/{links.PATH}/{{token}}", endpoint=lists, methods=["GET", "HEAD"])
+    routes = [routing.Route(f"/{links.PATH}/{{token}}", endpoint=lists, methods=["GET", "HEAD"])]
+    if receivers:
+        hooks = webhooks.Webhooks(arrivals.Arrivals(book, state_dir, clock), receivers)
+        path = f"/{arrivals.PATH}/{{slug}}/{{token}}"
+        routes.append(routing.Route(path, endpoint=hooks.__call__, methods=["POST"]))
     inner = applications.Starlette(
-        routes=[route], exception_handlers={exceptions.HTTPException: _refused}
+        routes=routes, exception_handlers={exceptions.HTTPException: _refused}
     )
     # It would say the token back with whatever host was asked for, and in plain http.
     inner.router.redirect_slashes = False

@@ -34,7 +34,7 @@ def upgrade() -> None:
     ):
         op.add_column("readings", column)
     _create_flags()
-    _create_parcels()
+    _create_arrivals()
 
 
 def _create_flags() -> None:
@@ -52,16 +52,15 @@ def _create_flags() -> None:
     )
 
 
-def _create_parcels() -> None:
+def _create_arrivals() -> None:
     op.create_table(
-        "parcels",
+        "arrivals",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("campaign_id", sa.Integer(), nullable=False),
-        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at", sa.String(27), nullable=False),
         sa.Column("key", sa.LargeBinary(16), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name="fk_parcels_campaign_id"),
-        sa.PrimaryKeyConstraint("campaign_id", "seq", name="pk_parcels"),
-        sa.UniqueConstraint("campaign_id", "key", name="uq_parcels_campaign_id_key"),
-        sqlite_with_rowid=False,
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name="fk_arrivals_campaign_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_arrivals"),
+        sa.UniqueConstraint("campaign_id", "key", name="uq_arrivals_campaign_id_key"),
     )
