@@ -107,7 +107,7 @@ class DeliveryRules(values.Section):
     link_days: Annotated[int, pydantic.Field(ge=1, le=3650)] = 90
     #: each: one letter a target; all: one letter that names all of them.
     addressees: Literal["each", "all"] = "each"
-    #: A reading that multiplies the count by more waits for a second one and a person.
+    #: A reading that multiplies or divides the count by more waits for a second one and a person.
     max_jump: Annotated[float, pydantic.Field(gt=1)] = 3.0
     #: An older crossing is delivered but no longer posted as news.
     stale_after: values.Duration = "24h"

@@ -17,9 +17,9 @@ from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import records
 from deliverybot.mail import message
 
-#: A jump must also be by at least this many signatures (DESIGN section 6).
+#: A jump or a fall must also be by at least this many signatures (DESIGN section 6).
 JUMP_FLOOR = 1_000
-#: A jump is believed once this many readings agree and a person has said yes.
+#: A jump or a fall is believed once this many readings agree and a person has said yes.
 JUMP_READINGS = 2
 
 
@@ -80,7 +80,8 @@ def decide(
 ) -> verbs.Decision:
     """Work out what a reading means.
 
-    1. A jump that is too good to be true waits (DESIGN section 6, Counts).
+    1. A jump that is too good to be true waits, and so does a fall that is too bad
+       (DESIGN section 6, Counts).
     2. What is reached and new is crossed; of several, the largest.
     3. What is above the count is withdrawn, if nothing has gone out.
     """
@@ -189,7 +190,7 @@ def _thresholds(
 
 
 def _jump(standing: records.Standing, max_jump: float) -> verbs.Decision | None:
-    """Return a waiting decision for a count that multiplied, else None."""
+    """Return a waiting decision for a count that multiplied or fell as far, else None."""
     count = standing.signatures
     if standing.baseline is None or not _jumped(standing.baseline, count, max_jump):
         return None
@@ -202,9 +203,19 @@ def _jump(standing: records.Standing, max_jump: float) -> verbs.Decision | None:
         jump=count,
         jump_readings=readings,
         jump_accepted=accepted,
-        why=f"the count jumped from {standing.baseline} to {count}",
+        why=f"the count {moved(standing.baseline, count)} from {standing.baseline} to {count}",
     )
 
 
+def moved(before: int | None, count: int) -> str:
+    """Return the word for what a count did that waits: it jumped or it fell."""
+    return "fell" if before is not None and count < before else "jumped"
+
+
 def _jumped(before: int, count: int, max_jump: float) -> bool:
-    return count > before * max_jump and count - before >= JUMP_FLOOR
+    """Tell whether one count is so far from another that one of them is likely wrong.
+
+    The same rule in both directions: what fell so far would jump when it comes back.
+    """
+    low, high = sorted((before, count))
+    return high > low * max_jump and high - low >= JUMP_FLOOR

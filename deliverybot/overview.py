@@ -235,7 +235,8 @@ def _source_reasons(campaign: campaigns.Campaign, standing: records.Standing) ->
         if not standing.jump_accepted:
             need.append(f"`deliverybot milestones accept {campaign.slug}`")
         reasons.append(
-            f"the count jumped from {standing.baseline} to {standing.jump} on"
+            f"the count {milestones.moved(standing.baseline, standing.jump)} from"
+            f" {standing.baseline} to {standing.jump} on"
             f" {standing.jump_since:%Y-%m-%d %H:%M} UTC; milestones wait for {' and '.join(need)}"
         )
     if standing.said is not None and campaign.source.lists and standing.said != standing.held:

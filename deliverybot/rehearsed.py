@@ -74,7 +74,7 @@ class Report:
     folder: str
     letters: tuple[Letter, ...]
     posts: tuple[Post, ...]
-    #: What stands in the way, in words: sources, counts that jumped.
+    #: What stands in the way, in words: sources, counts that jumped or fell.
     notes: tuple[str, ...]
 
     @property
@@ -179,7 +179,8 @@ def notes(stage: Stage) -> Iterator[str]:
             yield f"{slug}: the signatures cannot be read: {standing.problem}"
         if standing.jump is not None:
             yield (
-                f"{slug}: the count jumped from {standing.baseline} to {standing.jump};"
+                f"{slug}: the count {milestones.moved(standing.baseline, standing.jump)} from"
+                f" {standing.baseline} to {standing.jump};"
                 f" `deliverybot milestones accept {slug}` and a second reading come first"
             )
         coming = milestones.upcoming(campaign, standing.signatures, stage.book.milestones.all(slug))

@@ -517,6 +517,80 @@ def test_the_first_reading_is_no_jump(book: ledger.Ledger, plan: campaigns.Campa
     assert build.grow(book, plan, 3000).jump is None
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "waits"),
+    [
+        (1600, 500, True),  # less than a third, and by more than a thousand
+        (1500, 500, False),  # a third is not less than a third
+        (1501, 500, True),
+        (1400, 401, False),  # less than a third, but by less than a thousand
+        (1400, 400, True),
+        (3000, 1100, False),  # by more than a thousand, but more than a third is left
+    ],
+)
+def test_what_counts_as_a_fall(
+    book: ledger.Ledger, tmp_path: pathlib.Path, before: int, after: int, waits: bool
+) -> None:
+    plan = build.campaign(tmp_path, plan="at = [100000]")
+    say(book, plan, before)
+    assert (say(book, plan, after).jump is not None) is waits
+
+
+def say(book: ledger.Ledger, plan: campaigns.Campaign, count: int) -> verbs.Decision:
+    """Let the source say a number, and compare it with the plan."""
+    book.signatures.read(plan.slug, now=NOW, said=count)
+    return build.advance(book, plan)
+
+
+def test_a_fall_waits_for_a_second_reading_and_a_person(
+    book: ledger.Ledger, plan: campaigns.Campaign
+) -> None:
+    say(book, plan, 3000)
+    fallen = say(book, plan, 500)
+    assert fallen.why == "the count fell from 3000 to 500"
+    standing = book.signatures.standing("faces")
+    assert (standing.baseline, standing.jump, standing.jump_readings) == (3000, 500, 1)
+    assert states(book) == {"100": "passed", "1000": "crossed"}
+    for _ in range(3):
+        assert say(book, plan, 500).withdraw == ()
+    book.milestones.accept_jump("faces", who="mira", now=NOW)
+    assert [m.key for m in say(book, plan, 499).withdraw] == ["1000"]
+    standing = book.signatures.standing("faces")
+    assert (standing.baseline, standing.jump, standing.jump_accepted) == (499, None, False)
+    assert states(book) == {"100": "passed", "1000": "withdrawn"}
+
+
+def test_a_count_that_comes_back_after_a_fall_is_believed_and_crosses_nothing_again(
+    book: ledger.Ledger, plan: campaigns.Campaign
+) -> None:
+    say(book, plan, 3000)
+    say(book, plan, 500)
+    back = say(book, plan, 3050)
+    assert (back.jump, back.cross, back.baseline) == (None, None, 3050)
+    with pytest.raises(errors.WrongState):
+        book.milestones.accept_jump("faces", who="mira", now=NOW)
+
+
+def test_a_yes_to_a_fall_is_no_yes_to_a_further_one(
+    book: ledger.Ledger, plan: campaigns.Campaign
+) -> None:
+    say(book, plan, 30_000)
+    say(book, plan, 5_000)
+    book.milestones.accept_jump("faces", who="mira", now=NOW)
+    assert say(book, plan, 600).jump == 600
+    standing = book.signatures.standing("faces")
+    assert (standing.jump_readings, standing.jump_accepted) == (1, False)
+    assert say(book, plan, 600).jump == 600
+
+
+def test_a_date_waits_while_a_fall_waits(book: ledger.Ledger, tmp_path: pathlib.Path) -> None:
+    plan = build.campaign(tmp_path, plan="on = 2026-11-24T09:00:00")
+    say(book, plan, 3000)
+    say(book, plan, 500)
+    by_date(book, plan, NOW + dt.timedelta(days=2))
+    assert states(book) == {}
+
+
 def test_the_campaign_says_how_far_a_jump_may_go(
     book: ledger.Ledger, tmp_path: pathlib.Path
 ) -> None:

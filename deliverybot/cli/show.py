@@ -88,7 +88,7 @@ def _mailbox(state: overview.Status) -> None:
 
 @click.group(cls=out.Group)
 def milestones() -> None:
-    """Milestones on record: list, show, accept a jump."""
+    """Milestones on record: list, show, accept a jump of the count."""
 
 
 @milestones.command("list")
@@ -158,7 +158,7 @@ def milestones_show(call: out.Call, campaign: str, at: str, as_json: bool) -> No
 @click.argument("campaign")
 @out.pass_call
 def milestones_accept(call: out.Call, campaign: str) -> None:
-    """Say that a count that jumped is right, so that milestones go on."""
+    """Say that a count that jumped or fell is right, so that milestones go on."""
     book = call.book(call.settings())
     count = book.milestones.accept_jump(campaign, who=out.person(), now=out.now())
     click.echo(f"{count} signatures accepted; the next reading that agrees crosses the milestones")

@@ -93,7 +93,7 @@ campaigns = sa.Table(
     sa.Column("count_state", sa.Text, nullable=False, server_default=""),
     #: The count that milestones were last compared with; NULL before the first.
     sa.Column("baseline", sa.Integer),
-    #: A jump that waits: the count, since when, readings that saw it, a person's yes.
+    #: A jump or a fall that waits: the count, since when, readings that saw it, a person's yes.
     sa.Column("jump", sa.Integer),
     sa.Column("jump_since", Utc),
     sa.Column("jump_readings", sa.Integer, nullable=False, server_default="0"),
