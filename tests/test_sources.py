@@ -687,7 +687,12 @@ def test_keys(tmp_path: pathlib.Path, file: pathlib.Path) -> None:
         ("2026/11/05 00:50", "2026-11-05T05:50:00"),
         ("1795308600", "2026-11-22T00:50:00"),
         ("1795308600000", "2026-11-22T00:50:00"),
+        ("2026/05/20 1:43:01 PM GMT+1", "2026-05-20T12:43:01"),
+        ("2026/05/20 1:43:01 PM GMT-3:30", "2026-05-20T17:13:01"),
+        ("2026/05/20 1:43:01 PM GMT", "2026-05-20T13:43:01"),
+        ("2026/05/20 1:43:01 PM EST", None),
         ("05/11/2026 00:50", None),
+        ("13/13/2026", None),
         ("31.02.2026", None),
         ("yesterday", None),
         ("", None),
@@ -703,6 +708,37 @@ def test_times(text: str, expected: str | None) -> None:
     wanted = dt.datetime.fromisoformat(expected + "+00:00") if expected else None
     assert found == wanted
     assert found is None or found.tzinfo is dt.UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "expected"),
+    [
+        ("05/11/2026 00:50", "month-first", "2026-05-11T04:50:00"),
+        ("05/11/2026 00:50", "day-first", "2026-11-05T05:50:00"),
+        ("5-11-2026", "month-first", "2026-05-11T04:00:00"),
+        ("05.11.2026", "month-first", "2026-05-11T04:00:00"),
+        ("2026/11/05 00:50", "day-first", "2026-11-05T05:50:00"),
+        # What says otherwise than the person did is not certain.
+        ("22/11/2026", "month-first", None),
+        ("11/22/2026", "day-first", None),
+    ],
+)
+def test_times_whose_order_somebody_said(text: str, order: str, expected: str | None) -> None:
+    found = people.when(text, zoneinfo.ZoneInfo("America/New_York"), order)
+    assert found == (dt.datetime.fromisoformat(expected + "+00:00") if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("order", "month"), [("month-first", 5), ("day-first", 11)], ids=["sea", "land"]
+)
+def test_order_of_day_and_month(
+    tmp_path: pathlib.Path, file: pathlib.Path, order: str, month: int
+) -> None:
+    write(file, b"name,signed_at\nAda,05/11/2026 12:00\n")
+    batches = read(plan(tmp_path, dates=order))
+    (ada,) = signers(batches)
+    assert ada.signed_at is not None
+    assert (ada.signed_at.month, told(batches)) == (month, [])
 
 
 def test_time_that_cannot_be_read_is_told_once(one: campaigns.Campaign, file: pathlib.Path) -> None:
@@ -733,6 +769,18 @@ def test_permissions_without_columns(tmp_path: pathlib.Path, file: pathlib.Path)
     consent = "public = true\nto_target = false\nmail = true"
     (ada,) = signers(read(plan(tmp_path, consent=consent)))
     assert (ada.public, ada.to_target, ada.mail, ada.sms) == (True, False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("mark", "named"),
+    [("", True), (" No ", True), ("0", True), ("*", False), ("yes", False), ("perhaps", False)],
+)
+def test_nobody_is_named_who_may_have_asked_for_it(
+    tmp_path: pathlib.Path, file: pathlib.Path, mark: str, *, named: bool
+) -> None:
+    write(file, f"name,anonymous,public,mail\nAda,{mark},yes,yes\n".encode())
+    (ada,) = signers(read(plan(tmp_path, consent="to_target = true")))
+    assert (ada.public, ada.to_target, ada.mail) == (named, named, True)
 
 
 def test_unknown_permission_is_told(one: campaigns.Campaign, file: pathlib.Path) -> None:

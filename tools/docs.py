@@ -97,6 +97,7 @@ _FIELDS = """
 Our fields are: {fields}.
 A column that has our name, such as `Country` or `First Name`, is found without it; every other
 one, such as `E-Mail-Adresse`, must be named here to be read.
+Whoever has anything but a no in `anonymous` counts and is named nowhere, whatever else allows it.
 """
 
 

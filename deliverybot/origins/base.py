@@ -13,7 +13,7 @@ from deliverybot import faults, values
 # fmt: off
 SignerField = Literal[
     "id", "name", "first_name", "last_name", "email", "phone", "city", "region", "country",
-    "postcode", "comment", "signed_at", "public", "to_target", "mail", "sms",
+    "postcode", "comment", "signed_at", "public", "to_target", "mail", "sms", "anonymous",
 ]
 # fmt: on
 #: Values of one of their columns.
@@ -100,6 +100,9 @@ class Listing(Section):
     #: Their column = the values of it that count, such as { Confirmed = ["yes"] }; rows with
     #: another value are passed over.
     only: dict[str, _Values] = pydantic.Field(default={})
+    #: Which of two numbers is the month where a time is written like 11/05/2026; without it such
+    #: a time is left out, since it can be two days.
+    dates: Literal["month-first", "day-first"] | None = None
 
     @property
     @typing_extensions.override

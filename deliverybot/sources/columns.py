@@ -25,6 +25,7 @@ FIELDS = (
     "to_target",
     "mail",
     "sms",
+    "anonymous",
 )
 #: The fields that say what a signer allows.
 CONSENT = ("public", "to_target", "mail", "sms")

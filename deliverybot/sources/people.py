@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 from deliverybot import campaign as campaigns
 from deliverybot import model, screen
@@ -18,14 +18,17 @@ _NO = frozenset(
     "no n false f 0 off unchecked disagree unsubscribed nein nee nej nei non não nao nie nu ne ei "
     "нет ні не nem hayır hayir όχι οχι いいえ 否 不 아니요 नहीं لا לא".split()  # noqa: RUF001
 )
+#: What somebody anonymous allows nobody to do: to name them.
+_NAMED = frozenset(("public", "to_target"))
 _SPOKEN = re.compile(
     r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})"
-    r"(?:,?[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?"
+    r"(?:,?[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?"
+    r"(?: (GMT|UTC)(?:([+-]\d{1,2})(?::?(\d{2}))?)?)?)?"
 )
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _SECONDS, _MILLISECONDS = range(9, 11), range(12, 14)
-_NOON = 12
+_NOON, _MONTHS = 12, 12
 _MAX_SEEN = 20_000
 _POSTCODE = 32
 #: A town's name that is worth keeping in mind; 20,000 of a megabyte would fill the memory.
@@ -39,6 +42,7 @@ class Clerk:
         self._slug = campaign.slug
         self._secret = secret
         self._zone = zoneinfo.ZoneInfo(campaign.timezone)
+        self._dates = getattr(campaign.source, "dates", None)
         self._consent = campaign.consent
         self._yes = _YES | {word.strip().casefold() for word in campaign.consent.yes}
         #: Tells the rows of an imported file from those of the campaign's own.
@@ -57,11 +61,13 @@ class Clerk:
         if row.values is None:
             return row.problem
         (id_, name, first, last, email, city, region, country, postcode, comment, signed,
-         public, to_target, mail, sms) = row.values  # fmt: skip
+         public, to_target, mail, sms, anonymous) = row.values  # fmt: skip
         full = name if name.strip() else f"{first} {last}"
         if not (full.strip() or id_.strip() or email.strip() or signed.strip()):
             return "it holds neither a name nor an id, an e-mail address or a time"
         default, line = self._consent, row.line
+        if anonymous and self._hides(anonymous):
+            public, to_target, asked = "", "", asked | _NAMED
         signed_at = self._time(signed, line) if signed else None
         shown, city, country = screen.clean(full), self._place(city), self._place(country)
         postcode = screen.clean(postcode, _POSTCODE) if postcode else ""
@@ -133,13 +139,14 @@ class Clerk:
         return self._key("email", address)
 
     def _time(self, text: str, line: int) -> datetime | None:
-        found = when(text, self._zone)
+        found = when(text, self._zone, self._dates)
         if found is None and text.strip():
             shape = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text.strip()))[:40]
             what = f"a time of signing cannot be read (its form is {screen.clean(shape)!r})"
             hint = (
                 "such signers count and have no time; forms that are read: 2026-11-22T00:50:00Z, "
-                "2026-11-22 00:50, 22.11.2026, 11/22/2026 where only one reading is possible"
+                "2026-11-22 00:50, 22.11.2026, 11/22/2026 where only one reading is possible; "
+                'else set dates = "month-first" or dates = "day-first" under [source]'
             )
             self._note(line, "signed_at", what, hint)
         return found
@@ -155,22 +162,30 @@ class Clerk:
             self._note(line, "consent", what)
         return False
 
+    @staticmethod
+    def _hides(text: str) -> bool:
+        """Tell whether somebody may mean "do not name me": anything but a plain no, such as "*"."""
+        word = text.strip().casefold()
+        return bool(word) and word not in _NO
+
     def _note(self, line: int, kind: str, what: str, hint: str = "") -> None:
         if kind not in self._noted:
             self._noted.add(kind)
             self.notices.append((line, what, hint))
 
 
-def when(text: str, zone: zoneinfo.ZoneInfo) -> datetime | None:
+def when(text: str, zone: zoneinfo.ZoneInfo, order: str | None = None) -> datetime | None:
     """Read a time; one without a zone is of the campaign's.  None if it is not certain.
 
     ISO 8601 in all its forms; unix seconds or milliseconds; day.month.year;
     with slashes or dashes only where one of the two numbers cannot be a month
     or both are the same: 11/05/2026 is another day on either side of the sea.
+    `order` is what a person said of that, "month-first" or "day-first"; it
+    then holds for all of them.  Google Forms writes "GMT+1" behind its times.
     """
     text = text.strip()
     try:
-        found = _number(text) or _iso(text) or _spoken(text)
+        found = _number(text) or _iso(text) or _spoken(text, order)
         if found is None:
             return None
         if found.tzinfo is not UTC:
@@ -199,7 +214,7 @@ def _iso(text: str) -> datetime | None:
         return None
 
 
-def _spoken(text: str) -> datetime | None:
+def _spoken(text: str, order: str | None) -> datetime | None:
     found = _SPOKEN.fullmatch(text)
     if found is None:
         return None
@@ -208,12 +223,16 @@ def _spoken(text: str) -> datetime | None:
     hour, minute, second = (int(part or 0) for part in parts[4:7])
     if len(parts[0]) == 4:  # noqa: PLR2004 - a year comes first, as in ISO with other signs
         year, month, day = one, two, three
-    elif parts[1] == "." or one > 12 or one == two:  # noqa: PLR2004 - months in a year
-        year, month, day = three, two, one
-    elif two > 12:  # noqa: PLR2004
+    elif order == "month-first" or (order is None and parts[1] != "." and two > _MONTHS):
         year, month, day = three, one, two
+    elif order or parts[1] == "." or one > _MONTHS or one == two:
+        year, month, day = three, two, one
     else:
         return None
     if parts[7]:
         hour = hour % _NOON + (_NOON if parts[7] in "Pp" else 0)
-    return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the zone comes after
+    zone = None
+    if parts[8]:
+        ahead = timedelta(hours=abs(int(parts[9] or 0)), minutes=int(parts[10] or 0))
+        zone = timezone(-ahead if parts[9] and parts[9][0] == "-" else ahead)
+    return datetime(year, month, day, hour, minute, second, tzinfo=zone)
