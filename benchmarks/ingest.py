@@ -157,7 +157,9 @@ class Bench:
             if task == "again":
                 said += f"  {100 * cpu / first:5.2f} % of the first reading"
             else:
-                said += f"  CPU x{cpu / base:.2f}  time x{wall / middle(seen[tasks[0]], 'wall'):.2f}"
+                said += (
+                    f"  CPU x{cpu / base:.2f}  time x{wall / middle(seen[tasks[0]], 'wall'):.2f}"
+                )
             print(said, flush=True)
 
     def fresh(self, database: str) -> str:
@@ -212,7 +214,7 @@ def invented(count: int, mix: str, seed: int) -> Iterator[list[str]]:
     kept: list[tuple[str, str]] = []
     for number in range(count):
         name = f"{dice.choice(GIVEN)} {dice.choice(FAMILY)}"
-        mail = f"{name.split()[0].lower()}.{dice.getrandbits(40)}@{dice.choice(TOWNS).lower()}.example"
+        mail = f"{name.split(maxsplit=1)[0].lower()}.{dice.getrandbits(40)}@{dice.choice(TOWNS).lower()}.example"
         ident = str(uuid.UUID(int=dice.getrandbits(128)))
         if mix == "mixed" and dice.random() < 0.3:
             name = dice.choice(OTHERS)

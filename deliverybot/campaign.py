@@ -18,7 +18,19 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 import pydantic_core
 
-from deliverybot import config, errors, faults, hours, origins, places, plans, targets, values
+from deliverybot import (
+    config,
+    errors,
+    faults,
+    hours,
+    origins,
+    places,
+    plans,
+    plugins,
+    targets,
+    values,
+)
+from deliverybot.origins import checks
 
 Target = targets.Target
 _Percent = Annotated[int, pydantic.Field(ge=1, le=1000)]
@@ -246,28 +258,13 @@ def load(path: pathlib.Path) -> Campaign:
         campaign = model.model_validate(
             data | {"slug": path.stem, "file": path, "wording_text": wording}
         )
-        found += _nobody_to_list(campaign, origin)
+        found += checks.unlisted(campaign.source, campaign.count, campaign.delivery.signers, origin)
     except pydantic.ValidationError as error:
         found += faults.to_faults(error, origin)
     found += [origin.fault(where, what, hint) for where, what, hint in unloadable]
     if found or wording_faults:
         raise errors.ConfigError(faults.in_order([*found, *wording_faults]))
     return campaign
-
-
-def _nobody_to_list(campaign: Campaign, origin: faults.Origin) -> list[errors.Fault]:
-    """Name what a source lacks that gives a number and no signers."""
-    found = []
-    kind = campaign.source.kind
-    if not campaign.source.lists and campaign.delivery.signers != "none":
-        what = f"a source of the kind {kind!r} says how many signed and not who"
-        hint = 'signers = "none" under [delivery]: the letter tells the number and names nobody'
-        found.append(origin.fault(("source", "kind"), what, hint))
-    if campaign.count is not None and not campaign.count.counts:
-        what = f"a source of the kind {campaign.count.kind!r} says no number"
-        hint = "leave out [count]: the number is that of the signers who were read"
-        found.append(origin.fault(("count", "kind"), what, hint))
-    return found
 
 
 def _model(
@@ -282,7 +279,11 @@ def _model(
     for name in ("source", "count"):
         kind = places.value_at(data, (name, "kind"))
         try:
-            section = origins.foreign(kind) if isinstance(kind, str) else None
+            section = (
+                plugins.foreign(plugins.SOURCES, kind, origins.SECTIONS)
+                if isinstance(kind, str)
+                else None
+            )
         except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
             what = f"the kind of source {kind!r} cannot be loaded: {type(error).__name__}: {error}"
             wrong.append(((name, "kind"), what, "ask whoever wrote it"))
@@ -340,7 +341,13 @@ def check(campaigns: Iterable[Campaign], settings: config.Settings) -> list[erro
 def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault]:
     text = places.read(campaign.file)
     origin = faults.Origin(file=str(campaign.file), text=text, data={}, model=Campaign)
-    found = _sources_against(campaign, settings, origin)
+    found = checks.against(
+        campaign.source,
+        campaign.count,
+        settings.access,
+        served=settings.web is not None,
+        origin=origin,
+    )
     for n, post in enumerate(campaign.posts):
         if post.outlet not in settings.outlets:
             close = places.nearest(post.outlet, settings.outlets)
@@ -361,25 +368,6 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
                 what = f"{target.email!r} is a made-up address and {settings.mail.host} is real"
                 hint = 'write the target\'s address, or use transport = "folder" to try things out'
                 found.append(origin.fault(("targets", n, "email"), what, hint))
-    return found
-
-
-def _sources_against(
-    campaign: Campaign, settings: config.Settings, origin: faults.Origin
-) -> list[errors.Fault]:
-    """Name what config.toml lacks for a campaign's sources."""
-    found = []
-    for name, section in (("source", campaign.source), ("count", campaign.count)):
-        account = getattr(section, "access", None)
-        if account is not None and account not in settings.access:
-            close = places.nearest(account, settings.access)
-            hint = f"did you mean '{close}'?" if close else f"add [access.{account}] there"
-            what = f"config.toml has no [access.{account}]"
-            found.append(origin.fault((name, "access"), what, hint))
-    if campaign.source.kind == "webhook" and settings.web is None:
-        hint = '[web] in config.toml, with listen = "127.0.0.1:8080" behind a proxy'
-        what = 'kind = "webhook" needs the section [web] in config.toml: nobody would answer'
-        found.append(origin.fault(("source", "kind"), what, hint))
     return found
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import functools
+import operator
 import os
 import pathlib
 import re
-import urllib.parse
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -25,7 +26,9 @@ from deliverybot import (
     faults,
     listening,
     mailboxes,
+    networks,
     places,
+    plugins,
     printing,
     secret_places,
     signing,
@@ -133,43 +136,6 @@ class Mail(values.Section):
         return self
 
 
-class FolderOutlet(values.Section):
-    """Posts as text files under state_dir/outbox."""
-
-    #: The kind of outlet.
-    kind: Literal["folder"]
-
-
-class XOutlet(values.Section):
-    """Posts on X, as the user whose OAuth 1.0a tokens these are."""
-
-    #: The kind of outlet.
-    kind: Literal["x"]
-    #: Where the network answers.
-    api: values.Url = "https://api.twitter.com"
-    #: From the environment or a secret file, as the three below.
-    consumer_key: _Secret = _Secret("")
-    #: Belongs to `consumer_key`.
-    consumer_secret: _Secret = _Secret("")
-    #: The posting user's token.
-    access_token: _Secret = _Secret("")
-    #: Belongs to `access_token`.
-    access_token_secret: _Secret = _Secret("")
-    #: Seconds for one request.
-    timeout: _Above0 = 30
-
-    @pydantic.field_validator("api")
-    @classmethod
-    def _protected(cls, api: str) -> str:
-        parts = urllib.parse.urlsplit(api)
-        if parts.scheme != "https" and not values.is_loopback(parts.hostname or ""):
-            raise faults.wrong("tokens would travel in the clear", "use https://")
-        return api
-
-
-Outlet = Annotated[FolderOutlet | XOutlet, pydantic.Field(discriminator="kind")]
-
-
 @dataclasses.dataclass(kw_only=True)
 class _Reading:
     """What `load` read, strongest first, and what pydantic-settings made of it."""
@@ -227,7 +193,7 @@ class Settings(pydantic_settings.BaseSettings):
     #: How letters leave.
     mail: Mail = Mail()
     #: Where posts go, by name.
-    outlets: dict[values.Name, Outlet] = {}
+    outlets: dict[values.Name, networks.Outlet] = {}
     #: Accounts at the platforms that signatures are read from, by name.
     access: dict[values.Name, accounts.Access] = {}
     #: The mailbox that is read for what comes back; without it nothing is read.
@@ -336,23 +302,25 @@ def load(
     text = places.read(path, missing="deliverybot init writes one to edit")
     data = places.parse(text, str(path))
     given = dict(overrides or {})
+    model, unloadable = _model(data)
     found = secret_places.gather(
-        Settings, given, os.environ if environ is None else environ, data, path.absolute().parent
+        model, given, os.environ if environ is None else environ, data, path.absolute().parent
     )
     origin = faults.Origin(
-        file=str(path), text=text, data=data, model=Settings, elsewhere=found.origins,
+        file=str(path), text=text, data=data, model=model, elsewhere=found.origins,
         later=_LATER, missing=_MISSING,
     )  # fmt: skip
     here = dataclasses.replace(origin, elsewhere={})
     wrong = [
         *found.faults,
         *faults.reserved(data, here),
-        *(_in_the_open(secret, here) for secret in secret_places.secrets_in(Settings, data)),
+        *(_in_the_open(secret, here) for secret in secret_places.secrets_in(model, data)),
+        *(here.fault(where, what, "ask whoever wrote it") for where, what in unloadable),
     ]
     reading = _Reading(sources=(found.environment, found.files, data))
     token = _reading.set(reading)
     try:
-        settings = Settings(**{**given, "root": path.absolute().parent})  # type: ignore[arg-type]
+        settings = model(**{**given, "root": path.absolute().parent})  # type: ignore[arg-type]
         wrong += signing.check(
             settings.mail.dkim, settings.mail.smime, settings.sender.address, settings.root, origin
         )
@@ -364,6 +332,33 @@ def load(
     if wrong:
         raise errors.ConfigError(faults.in_order(wrong))
     return settings
+
+
+def _model(
+    data: Mapping[str, object],
+) -> tuple[type[Settings], list[tuple[places.Path, str]]]:
+    """Return what the file must fit: with the sections of the kinds of outlet that it names."""
+    found, wrong = list[type[pydantic.BaseModel]](), list[tuple[places.Path, str]]()
+    outlets = data.get("outlets")
+    for name in outlets if isinstance(outlets, Mapping) else ():
+        kind = places.value_at(data, ("outlets", name, "kind"))
+        try:
+            section = (
+                plugins.foreign(plugins.OUTLETS, kind, networks.SECTIONS)
+                if isinstance(kind, str)
+                else None
+            )
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
+            what = f"the kind of outlet {kind!r} cannot be loaded: {type(error).__name__}: {error}"
+            wrong.append((("outlets", name, "kind"), what))
+            continue
+        found += [section] if section is not None else []
+    if not found:
+        return Settings, wrong
+    either: Any = functools.reduce(operator.or_, [*networks.SECTIONS, *found])
+    known = Annotated[either, pydantic.Field(discriminator="kind")]
+    outlets_of: Any = dict[values.Name, known]
+    return pydantic.create_model("Settings", __base__=Settings, outlets=(outlets_of, {})), wrong
 
 
 def _in_the_open(path: places.Path, origin: faults.Origin) -> errors.Fault:
@@ -380,5 +375,5 @@ def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
     return values.schema(
         Settings, Sender, Timeouts, signing.Dkim, signing.Smime, Mail, mailboxes.Imap,
-        mailboxes.Maildir, FolderOutlet, XOutlet, accounts.Access, printing.Pdf, listening.Web,
+        mailboxes.Maildir, *networks.SECTIONS, accounts.Access, printing.Pdf, listening.Web,
     )  # fmt: skip

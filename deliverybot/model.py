@@ -297,6 +297,9 @@ class Reply:
     retry_after: float | None = None
     #: Where the mail was refused as too large: bytes that the next one should stay below; else 0.
     room: int = 0
+    #: Of a post: it is the account that is refused or asked to wait, so no other post would do
+    #: better.
+    account: bool = False
 
     @property
     def done(self) -> bool:

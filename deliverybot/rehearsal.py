@@ -23,6 +23,7 @@ from deliverybot import (
     errors,
     ledger,
     model,
+    networks,
     posts,
     rehearsed,
 )
@@ -231,7 +232,7 @@ async def _send(stage: rehearsed.Stage) -> None:
 
 async def _publish(stage: rehearsed.Stage) -> None:
     """Post what is approved into files; nothing that a network has seen is asked about."""
-    outlets = {name: config.FolderOutlet(kind="folder") for name in stage.settings.outlets}
+    outlets = {name: networks.FolderOutlet(kind="folder") for name in stage.settings.outlets}
     settings = stage.settings.model_copy(update={"outlets": outlets})
     posts.drop_stale(stage.book, stage.campaigns, stage.now)
     for row in stage.book.posts.ready(stage.now):

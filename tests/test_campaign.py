@@ -191,7 +191,7 @@ CHANGES = [
     ('"Dear Ms. Vale,"', '"Dear [Company Name],"', 29, "looks like a placeholder", ""),
     ('"Dear Ms. Vale,"', '"=?utf-8?q?x?="', 29, "a control character, a line end", "forged"),
     ("https://example.org", "https://u:p@example.org", 4, "no user name or password", ""),
-    ('kind  = "csv"', 'kind = "cvs"', 9, "'kind' must be csv or jsonl, not 'cvs'", "'csv'?"),
+    ('kind  = "csv"', 'kind = "cvs"', 9, "'kind' must be csv, ", "'csv'?"),
     ('kind  = "csv"', "", 8, "'kind' is missing in [source]", "one of: csv, jsonl"),
     ("max_jump = 4", "max_jump = nan", 35, "'max_jump' must be a number", ""),
     ('title    = "', 'slug = "x"\ntitle = "', 1, "unknown key 'slug'", "known keys here: title"),

@@ -7,7 +7,7 @@ import pickle
 import pydantic
 import pytest
 
-from deliverybot import config, errors, secret_places, values
+from deliverybot import config, errors, networks, secret_places, values
 
 GOOD = """\
 public_url = "https://campaigns.example"
@@ -241,7 +241,7 @@ def test_text_from_the_environment_becomes_what_the_setting_wants(file: pathlib.
     assert (settings.mail.port, settings.mail.timeouts.done) == (2525, 1.5)
     assert settings.mail.password.get_secret_value() == "0123"
     outlet = settings.outlets["x-main"]
-    assert isinstance(outlet, config.XOutlet)
+    assert isinstance(outlet, networks.XOutlet)
     assert outlet.access_token.get_secret_value() == "1e5"
     assert outlet.timeout == 7
     assert settings.database_url == "postgresql+psycopg://u@h/d"
@@ -277,7 +277,7 @@ def test_an_outlet_can_be_made_in_the_environment(file: pathlib.Path) -> None:
         "DELIVERYBOT_OUTLETS__X_TWO__ACCESS_TOKEN": "t",
     }
     outlet = config.load(file, environ=environ).outlets["x-two"]
-    assert isinstance(outlet, config.XOutlet)
+    assert isinstance(outlet, networks.XOutlet)
     assert outlet.timeout == 9
 
 
@@ -321,7 +321,7 @@ def test_secret_files(file: pathlib.Path, place: str) -> None:
     settings = config.load(file, environ=environ)
     assert settings.mail.password.get_secret_value() == SECRET
     outlet = settings.outlets["x-main"]
-    assert isinstance(outlet, config.XOutlet)
+    assert isinstance(outlet, networks.XOutlet)
     assert outlet.access_token.get_secret_value() == "token"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from deliverybot import campaign, cli, config, origins
+from deliverybot import campaign, cli, config, networks, origins
 
 _COMMANDS = """# Commands
 
@@ -73,8 +73,11 @@ _CONFIG_SECTIONS = (
     ('[inbox] with kind = "imap"', "Imap"),
     ('[inbox] with kind = "maildir"', "Maildir"),
     ("[access.NAME]", "Access"),
-    ('[outlets.NAME] with kind = "folder"', "FolderOutlet"),
-    ('[outlets.NAME] with kind = "x"', "XOutlet"),
+    *(
+        (f'[outlets.NAME] with kind = "{kind}"', one.__name__)
+        for one in networks.SECTIONS
+        for kind in typing.get_args(one.model_fields["kind"].annotation)
+    ),
     ("[pdf]", "Pdf"),
     ("[web]", "Web"),
 )

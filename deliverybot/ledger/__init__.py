@@ -10,6 +10,7 @@
     ledger.milestones   advance (cross, pass, withdraw), accept_jump
     ledger.deliveries   freeze, approve, claim, hand_over, settle, move
     ledger.posts        the same
+    ledger.news         keep, picture, rests, rest, resume
     ledger.links        select, find, leaves, withdraw, extend, visited
     ledger.digests      members, merge, dissolve
     ledger.suppressions add, of, all, lift
@@ -36,6 +37,7 @@ from deliverybot.ledger import (
     digests,
     lock,
     migrate,
+    news,
     pacing,
     queue,
     records,
@@ -81,6 +83,7 @@ class Ledger:
             record=records.Post,
             moves=model.POST_MOVES,
         )
+        self.news = news.News(database)
         self.digests = digests.Digests(database)
         self.suppressions = suppressions.Suppressions(database)
         self.relay = relay.Relay(database)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
+class Record:
     """A frozen copy of one row."""
 
     @classmethod
@@ -21,7 +21,7 @@ class _Record:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Standing(_Record):
+class Standing(Record):
     """Where one campaign stands."""
 
     id: int
@@ -71,7 +71,7 @@ class Standing(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Comment(_Record):
+class Comment(Record):
     """What a signer wrote, and what a person decided on it."""
 
     number: int
@@ -90,7 +90,7 @@ class Comment(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Milestone(_Record):
+class Milestone(Record):
     """One milestone that was crossed, passed or withdrawn."""
 
     id: int
@@ -108,7 +108,7 @@ class Milestone(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Volume(_Record):
+class Volume(Record):
     """One sealed volume of the signer list."""
 
     number: int
@@ -125,7 +125,7 @@ class Volume(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Work(_Record):
+class _Work(Record):
     id: int
     campaign: str
     milestone_id: int
@@ -195,12 +195,20 @@ class Post(_Work):
     outlet: str
     key: str
     text: str
+    #: SHA-256 of its picture, empty where it has none; what that shows, in words.
+    image: str
+    alt: str
+    language: str
+    #: What the network charges for it, in millionths of a dollar.
+    cost: int
+    #: When a doubtful one was last looked for.
+    looked_at: dt.datetime | None
     url: str
     posted_at: dt.datetime | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Return(_Record):
+class Return(Record):
     """One mail that came back."""
 
     id: int
@@ -225,7 +233,7 @@ class Return(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Mailbox(_Record):
+class Mailbox(Record):
     """How far one mailbox is read."""
 
     name: str
@@ -236,7 +244,7 @@ class Mailbox(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Link(_Record):
+class Link(Record):
     """An address under which a target finds the list of signers."""
 
     id: int
@@ -265,7 +273,7 @@ class Link(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Visit(_Record):
+class Visit(Record):
     """One request for a list: never who asked, as far as an address tells."""
 
     at: dt.datetime
@@ -278,7 +286,7 @@ class Visit(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt(_Record):
+class Attempt(Record):
     """One try to hand something over, and what was said."""
 
     fence: int
@@ -292,7 +300,7 @@ class Attempt(_Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Suppression(_Record):
+class Suppression(Record):
     """One address that no letter may go to, unless it was lifted."""
 
     id: int
@@ -320,7 +328,7 @@ _SAID = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRow(_Record):
+class AuditRow(Record):
     """One change of state: who, when, why."""
 
     seq: int

@@ -337,6 +337,14 @@ posts = sa.Table(
     #: The same for every attempt; unique over all posts.
     sa.Column("key", sa.String(200), nullable=False, unique=True),
     sa.Column("text", sa.Text, nullable=False, server_default=""),
+    #: SHA-256 of its picture, in `newsroom.pictures`; what that shows, in words.
+    sa.Column("image", sa.String(64), nullable=False, server_default=""),
+    sa.Column("alt", sa.Text, nullable=False, server_default=""),
+    sa.Column("language", sa.String(20), nullable=False, server_default="en"),
+    #: What the network charges for it, in millionths of a dollar.
+    sa.Column("cost", sa.Integer, nullable=False, server_default="0"),
+    #: When a doubtful one was last looked for on the network.
+    sa.Column("looked_at", Utc),
     sa.Column("url", sa.Text, nullable=False, server_default=""),
     sa.Column("posted_at", Utc),
     sa.UniqueConstraint("milestone_id", "version", "outlet"),
@@ -370,7 +378,7 @@ audit = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     #: delivery, post, milestone, campaign, signature, comment, volume, address, return, link,
-    #: relay, ledger, test
+    #: relay, ledger, test, outlet
     sa.Column("thing", sa.String(10), nullable=False),
     sa.Column("ref", sa.Text, nullable=False),
     sa.Column("campaign", sa.String(100), nullable=False),

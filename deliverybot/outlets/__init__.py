@@ -1,13 +1,26 @@
-"""Outlets: where the news of a milestone is posted, one module a network."""
+"""Outlets: where the news of a milestone is posted, one module a network.
+
+An outlet is a subclass of `Outlet`, found by its name among the entry points
+`deliverybot.outlets`; docs/add-an-outlet.md shows how to add one.
+
+Text, image, alt text and key are frozen in the ledger before the network
+hears anything, so each try brings the same.  What a network makes of a try
+whose answer was lost differs: some can be asked (`find`), some take the same
+key for the same post (`Evidence.harmless`), and where neither helps the post
+is unsure, and a person looks.
+"""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+import pathlib
 import time
 from collections.abc import Callable
-from typing import Protocol
+from datetime import datetime
+from typing import Any, ClassVar, cast
 
-from deliverybot import config, errors, model
+from deliverybot import config, errors, model, plugins, values
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +33,16 @@ class Draft:
     #: Slug and title of the campaign.
     campaign: str
     title: str
+    #: PNG; empty where the post has no picture.
+    image: bytes = b""
+    #: What the picture shows, for who cannot see it.
+    alt: str = ""
+    #: Language of the text, as BCP 47.
+    language: str = "en"
+    #: When the milestone was crossed: the same for every try.
+    crossed_at: datetime | None = None
+    #: When the first try began; None before it.
+    first_try: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,30 +53,69 @@ class Evidence:
     there: bool | None
     #: Where it is, if it is there.
     url: str = ""
+    #: Whether the same draft may be sent again though it may be there: the network would
+    #: take it for the same post.
+    harmless: bool = False
 
 
-class Outlet(Protocol):
-    """One place to post to."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What an outlet may use besides its own section."""
+
+    #: Folder of the installation's state.
+    state: pathlib.Path
+    #: Gives seconds since 1970, against which a network's "not before" is read.
+    clock: Callable[[], float] = time.time
+
+
+class Outlet(abc.ABC):
+    """One account on one network, as its section says.
+
+    Made once and used for many posts, so that sessions are reused; used by one
+    task at a time.
+    """
+
+    #: The model of its section.
+    Settings: ClassVar[type[values.Section]]
+
+    def __init__(self, name: str, section: Any, means: Means) -> None:  # noqa: ANN401 - its Settings
+        """Keep what it needs; nothing is asked before a method is called.
+
+        `name` is the section's own, ``NAME`` of ``[outlets.NAME]``.
+        """
+        self.name = name
+        self.section = section
+        self.means = means
 
     @property
     def limit(self) -> int | None:
         """The longest text, as `length` counts; None where there is no limit."""
+        return None
 
     def length(self, text: str) -> int:
         """Count a text as the network does."""
+        return len(text)
 
+    @abc.abstractmethod
     async def publish(self, post: Draft) -> model.Reply:
         """Post it: DONE with its url, LATER, REFUSED or UNSURE.
 
         Called once the row says `sending`, on disk.  A cancel or an error of
-        our own leaves the post unsure.
+        our own leaves the post unsure.  LATER is only for what the network has
+        certainly not posted.  A reply about the account rather than the post
+        (credentials refused, too many requests) says so: see `model.Reply`.
         """
 
+    @abc.abstractmethod
     async def find(self, post: Draft) -> Evidence:
-        """Look for a post whose answer was lost; changes nothing."""
+        """Look for a post that a try before may have made; changes nothing."""
 
+    @abc.abstractmethod
     async def check(self) -> list[errors.Fault]:
         """Say what a post would fail on, or one `ok`; posts nothing."""
+
+    async def close(self) -> None:
+        """End what is open; the outlet may be used again afterwards."""
 
 
 def open_outlet(
@@ -61,17 +123,12 @@ def open_outlet(
 ) -> Outlet:
     """Return the outlet of the section ``[outlets.NAME]``.
 
-    `clock` gives seconds since 1970, against which a network's "not before" is read.
+    `clock` is that of `Means`.
     """
     section = settings.outlets.get(name)
     if section is None:
         raise errors.UsageError(
             f"there is no outlet {name!r}", hint=f"add a section [outlets.{name}] to config.toml"
         )
-    if isinstance(section, config.XOutlet):
-        from deliverybot.outlets import x  # noqa: PLC0415 - tweepy is loaded only where used
-
-        return x.X(name, section, clock=clock)
-    from deliverybot.outlets import folder  # noqa: PLC0415 - as above
-
-    return folder.Folder(settings.root / settings.state_dir / "outbox" / "posts")
+    kind = cast("type[Outlet]", plugins.find(plugins.OUTLETS, section.kind))
+    return kind(name, section, Means(state=settings.state, clock=clock))

@@ -6,30 +6,28 @@ import asyncio
 import re
 from pathlib import Path
 
-from deliverybot import disk, errors, model, outlets
+import typing_extensions
+
+from deliverybot import disk, errors, model, networks, outlets
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
-class Folder:
+class Folder(outlets.Outlet):
     """One file a post; a file once there is never changed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Settings = networks.FolderOutlet
 
     @property
-    def limit(self) -> int | None:
-        """A file has no limit."""
-        return None
+    def _folder(self) -> Path:
+        return self.means.state / "outbox" / "posts"
 
-    def length(self, text: str) -> int:
-        """Count code points."""
-        return len(text)
-
+    @typing_extensions.override
     async def publish(self, post: outlets.Draft) -> model.Reply:
         """Write the file whole or not at all; the same post again is the same file."""
         return await asyncio.to_thread(self._publish, post)
 
+    @typing_extensions.override
     async def find(self, post: outlets.Draft) -> outlets.Evidence:
         """Look for the file."""
         path = self._path(post)
@@ -37,6 +35,7 @@ class Folder:
             return outlets.Evidence(there=False)
         return outlets.Evidence(there=True, url=path.absolute().as_uri())
 
+    @typing_extensions.override
     async def check(self) -> list[errors.Fault]:
         """Try whether the folder can be written."""
         return disk.check(self._folder, "posts")

@@ -16,14 +16,15 @@ import socket
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import requests
 import requests.adapters
 import tweepy
 import twitter_text
+import typing_extensions
 
-from deliverybot import config, errors, model, outlets, screen
+from deliverybot import errors, model, networks, outlets, screen
 
 #: Weighted characters; a web address counts 23, a CJK letter or an emoji 2.
 _LIMIT = 280
@@ -37,27 +38,33 @@ _DIGITS_MAX, _PAUSE_MAX = 25, 86_400.0
 _FORBIDDEN, _TOO_MANY = 403, 429
 
 
-class X:
+class X(outlets.Outlet):
     """One account on X."""
 
-    def __init__(self, name: str, settings: config.XOutlet, *, clock: Callable[[], float]) -> None:
-        """`name` is the outlet's own; `clock` gives seconds since 1970."""
+    Settings = networks.XOutlet
+
+    def __init__(self, name: str, section: networks.XOutlet, means: outlets.Means) -> None:
+        """Keep what it needs."""
+        super().__init__(name, section, means)
         self._name = name
-        self._settings = settings
-        self._clock = clock
+        self._settings = section
+        self._clock = means.clock
         # At DEBUG these write the post and the signed headers.
         for logger in ("tweepy", "oauthlib", "requests_oauthlib"):
             logging.getLogger(logger).setLevel(logging.WARNING)
 
     @property
+    @typing_extensions.override
     def limit(self) -> int | None:
         """280, as `length` counts."""
         return _LIMIT
 
+    @typing_extensions.override
     def length(self, text: str) -> int:
         """Count as X does (twitter-text, configuration 3)."""
         return int(twitter_text.parse_tweet(text).weightedLength)
 
+    @typing_extensions.override
     async def publish(self, post: outlets.Draft) -> model.Reply:
         """Post it once; see `outlets.Outlet`."""
         unfit = self._unfit(post.text)
@@ -71,10 +78,12 @@ class X:
             door.cut()
             raise
 
-    async def find(self, post: outlets.Draft) -> outlets.Evidence:  # noqa: ARG002 - nobody to ask
+    @typing_extensions.override
+    async def find(self, post: outlets.Draft) -> outlets.Evidence:
         """X keeps no key of ours; a person looks at the account."""
         return outlets.Evidence(there=None)
 
+    @typing_extensions.override
     async def check(self) -> list[errors.Fault]:
         """Look at the tokens; only a post would show whether X takes them."""
         missing = self._missing()

@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, cast
 
 from deliverybot import campaign as campaigns
-from deliverybot import errors, model, origins
+from deliverybot import errors, model, origins, plugins
 from deliverybot.origins import files as sections
 from deliverybot.sources import filekind, kinds, people
 
@@ -157,7 +157,7 @@ def _fault(error: errors.SourceError) -> errors.Fault:
 
 
 def _class(kind: str) -> type[kinds.Source]:
-    return cast("type[kinds.Source]", origins.find(kind))
+    return cast("type[kinds.Source]", plugins.find(plugins.SOURCES, kind))
 
 
 def _open(

@@ -1,0 +1,82 @@
+"""What stands beside posts: their pictures, and outlets that are left alone for a while."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+
+import sqlalchemy as sa
+
+from deliverybot.ledger import newsroom, records, store
+
+_P, _R = newsroom.pictures, newsroom.rests
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rest(records.Record):
+    """An outlet that nothing is posted on now."""
+
+    outlet: str
+    #: None: until a person says so, or its section in config.toml changes.
+    until: dt.datetime | None
+    since: dt.datetime
+    why: str
+    #: Hash of the section that was refused, in hex.
+    section: str
+
+
+class News:
+    """The verbs; each is one transaction."""
+
+    def __init__(self, database: store.Store) -> None:
+        self._db = database
+
+    def keep(self, png: bytes) -> str:
+        """Keep a picture; return its SHA-256 in hex, by which it is found again."""
+        sha256 = hashlib.sha256(png).hexdigest()
+        with self._db.write() as tx:
+            if tx.scalar(sa.select(_P.c.sha256).where(_P.c.sha256 == sha256)) is None:
+                tx.execute(sa.insert(_P), {"sha256": sha256, "png": png})
+        return sha256
+
+    def picture(self, sha256: str) -> bytes:
+        """Return a picture; empty where none has this hash."""
+        with self._db.read() as tx:
+            return bytes(tx.scalar(sa.select(_P.c.png).where(_P.c.sha256 == sha256)) or b"")
+
+    def rests(self) -> dict[str, Rest]:
+        """Return the outlets that are left alone, by name, whether or not their time is over."""
+        with self._db.read() as tx:
+            return {row.outlet: Rest.of(row) for row in tx.execute(sa.select(_R))}
+
+    def rest(self, rest: Rest) -> bool:
+        """Leave an outlet alone; True where it was not before."""
+        with self._db.change() as tx:
+            gone = tx.execute(sa.delete(_R).where(_R.c.outlet == rest.outlet)).rowcount
+            tx.execute(sa.insert(_R), dataclasses.asdict(rest))
+            if not gone:
+                self._record(tx, rest.outlet, "", "resting", rest.why, rest.since)
+        return not gone
+
+    def resume(self, outlet: str, *, who: str, why: str, now: dt.datetime) -> bool:
+        """Use an outlet again; False where it was not left alone."""
+        with self._db.change() as tx:
+            gone = tx.execute(sa.delete(_R).where(_R.c.outlet == outlet)).rowcount
+            if gone:
+                self._record(tx, outlet, "resting", "", why, now, who)
+        return bool(gone)
+
+    @staticmethod
+    def _record(
+        tx: sa.Connection,
+        outlet: str,
+        old: str,
+        new: str,
+        why: str,
+        now: dt.datetime,
+        who: str = "deliverybot",
+    ) -> None:
+        store.record(
+            tx, at=now, who=who, thing="outlet", ref=outlet, campaign="", old=old, new=new, why=why
+        )

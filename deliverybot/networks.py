@@ -1,0 +1,69 @@
+"""Where posts go: the sections [outlets.NAME] of config.toml.
+
+The outlets themselves are in outlets/, one module each.  A kind that somebody
+else wrote has its section in its own package; see docs/add-an-outlet.md.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Annotated, Literal
+
+import pydantic
+
+from deliverybot import faults, values
+
+_Secret = pydantic.SecretStr
+#: Seconds, a day at most: what is longer overflows somewhere.
+_Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+
+
+def protected(api: str) -> str:
+    """Return the address, unless secrets would travel to it in the clear."""
+    parts = urllib.parse.urlsplit(api)
+    if parts.scheme != "https" and not values.is_loopback(parts.hostname or ""):
+        raise faults.wrong("tokens would travel in the clear", "use https://")
+    return api
+
+
+#: Where a network answers.
+Api = Annotated[values.Url, pydantic.AfterValidator(protected)]
+
+
+class FolderOutlet(values.Section):
+    """Posts as text files under state_dir/outbox."""
+
+    #: The kind of outlet.
+    kind: Literal["folder"]
+
+
+class XOutlet(values.Section):
+    """Posts on X, as the user whose OAuth 1.0a tokens these are."""
+
+    #: The kind of outlet.
+    kind: Literal["x"]
+    #: Where the network answers.
+    api: Api = "https://api.twitter.com"
+    #: From the environment or a secret file, as the three below.
+    consumer_key: _Secret = _Secret("")
+    #: Belongs to `consumer_key`.
+    consumer_secret: _Secret = _Secret("")
+    #: The posting user's token.
+    access_token: _Secret = _Secret("")
+    #: Belongs to `access_token`.
+    access_token_secret: _Secret = _Secret("")
+    #: Seconds for one request.
+    timeout: _Above0 = 30
+
+
+#: The sections of our own kinds, in the order of docs/settings.md.
+SECTIONS: tuple[type[values.Section], ...] = (
+    FolderOutlet,
+    XOutlet,
+)
+
+Outlet = Annotated[
+    FolderOutlet
+    | XOutlet,
+    pydantic.Field(discriminator="kind"),
+]  # fmt: skip
