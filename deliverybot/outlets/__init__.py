@@ -114,7 +114,7 @@ class Outlet(abc.ABC):
     async def check(self) -> list[errors.Fault]:
         """Say what a post would fail on, or one `ok`; posts nothing."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - many have nothing to end
         """End what is open; the outlet may be used again afterwards."""
 
 
