@@ -76,6 +76,7 @@ def means(
         state=settings.state / "sources",
         access=settings.access,
         arrivals=None if book is None else arrivals.Arrivals(book, settings.state, clock),
+        public_url=settings.public_url,
     )
 
 

@@ -36,6 +36,8 @@ DOORS = {
     "cryptography": {"arrivals", "mail.dkim", "mail.identity"},
     "flufl": {"mail"},
     "fontTools": {"pdf.embed", "pdf.fonts"},
+    # Parses what sources answer, and opens no connection itself.
+    "h11": {"sources.wire"},
     "holidays": {"hours"},
     "jinja2": {"render"},
     "markdown_it": {"render"},
@@ -72,6 +74,7 @@ HEAVY = {
 #: Older ones lack a fix that we rely on.
 FLOORS = {
     "aiosmtplib": (5, 1, 2),
+    "h11": (0, 16),
     "jinja2": (3, 1, 6),
     "tweepy": (4, 17),
     "weasyprint": (70, 0),

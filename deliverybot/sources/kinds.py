@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import pathlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple, Protocol
@@ -46,6 +47,10 @@ class Means:
     access: Mapping[str, accounts.Access] = dataclasses.field(default_factory=dict, repr=False)
     #: What arrived at our webhooks; None where no ledger is at hand.
     arrivals: Arrivals | None = None
+    #: Where the people who ask can be found; told to every platform that is asked.
+    public_url: str = ""
+    #: Waits so many seconds before something is asked again.
+    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

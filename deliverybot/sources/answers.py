@@ -1,0 +1,108 @@
+"""What a host answered, and how it is read: nothing in it is taken for what it may not be."""
+
+from __future__ import annotations
+
+import dataclasses
+import email.message
+import json
+from collections.abc import Mapping
+from typing import NoReturn
+
+from deliverybot import errors
+
+#: Values of one JSON answer; more fill the memory long before the bytes do.
+MOST_VALUES = 2_000_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A good answer: its status is 2xx and its end was seen, or `is_whole` says that it was not."""
+
+    status: int
+    #: Names in small letters.
+    headers: Mapping[str, str]
+    #: Where it came from, for people: without what may be secret in the address.
+    url: str
+    #: Text for the next conditional request for the same; empty where it cannot be one.
+    state: str = ""
+    #: The bytes, unpacked; empty after `download`.
+    raw: bytes = dataclasses.field(default=b"", repr=False)
+    #: Whether the answer said where it ends.  If not, the closed connection may have cut it.
+    is_whole: bool = True
+
+    @property
+    def body(self) -> bytes:
+        """The bytes; raises `errors.SourceError` where some may be missing."""
+        if not self.is_whole:
+            raise self.error("the answer does not say where it ends, so it may be cut off")
+        return self.raw
+
+    @property
+    def kind(self) -> str:
+        """Its content type in small letters, without what follows, such as "text/html"."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def text(self, *, end: str = "") -> str:
+        """Return the text, in the encoding that the answer names, else UTF-8.
+
+        `end` is what the text shows its own end with, such as "</html>", where
+        the answer did not say where it ends.
+        """
+        raw = self.raw if end else self.body
+        told = email.message.Message()
+        told["Content-Type"] = self.headers.get("content-type", "")
+        charset = told.get_content_charset("utf-8")
+        try:
+            text = raw.decode("utf-8-sig" if charset.replace("_", "-") == "utf-8" else charset)
+        except (LookupError, UnicodeError):
+            raise self.error(f"the answer is not {charset[:40]!r}, though it says so") from None
+        if not self.is_whole and not text.rstrip().lower().endswith(end.lower()):
+            raise self.error("the answer was cut off")
+        return text
+
+    def json(self) -> object:
+        """Return the JSON value: strictly, without NaN, keys given twice or text behind it."""
+        if not self.raw.strip():
+            raise self.error("the answer is empty, not JSON")
+        if self.kind in {"text/html", "application/xhtml+xml"} or self.raw.lstrip()[:1] == b"<":
+            what = "the answer is a web page, not JSON; it may be one to log in at"
+            raise self.error(what, "open the address yourself, without being logged in")
+        if sum(map(self.raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise self.error(f"the JSON holds more than {MOST_VALUES:,} values")
+        try:
+            value = json.loads(
+                self.raw.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_once
+            )
+        except UnicodeDecodeError:
+            raise self.error("the answer is not JSON: it is not UTF-8") from None
+        except json.JSONDecodeError as error:
+            what = f"the answer is not JSON: {error.msg.lower()} in line {error.lineno}"
+            raise self.error(what) from None
+        except _Twice as error:
+            raise self.error(f"the JSON has the key {str(error)[:40]!r} twice") from None
+        except (ValueError, RecursionError):
+            raise self.error("the JSON has a number or a depth beyond reason") from None
+        # A number that was cut off is another number.
+        if not self.is_whole and not isinstance(value, dict | list):
+            raise self.error("the answer does not say where it ends, so it may be cut off")
+        return value
+
+    def error(self, what: str, hint: str = "") -> errors.SourceError:
+        """Make an error that names where this came from."""
+        return errors.SourceError(what, hint=hint, file=self.url)
+
+
+class _Twice(ValueError):
+    pass
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return found
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(word)

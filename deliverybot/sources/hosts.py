@@ -1,0 +1,181 @@
+"""Addresses on the network: which may be asked, and how they are named to people.
+
+Hosts are of two classes.  Some are part of a network of our own: numbers,
+"localhost", names without a dot or with an ending kept for such networks.  The
+others are public names.  No redirect leads from one class to the other, and a
+public name never leads to a number that is not of the public network: that is
+checked on the number that is connected to, so an answer of the name service
+that changes between two looks changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+import urllib.parse
+from typing import Self
+
+from deliverybot import errors, values
+
+_IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+_PORTS = {"http": 80, "https": 443}
+#: Endings that are kept for networks of one's own (RFC 2606, 6761, 6762, 8375, and custom).
+_OWN = (
+    *(".localhost", ".local", ".internal", ".lan", ".home", ".corp", ".intranet", ".home.arpa"),
+    *(".test", ".invalid"),
+)
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)
+#: The old and the new rule for names make different hosts of these letters.
+_TWO_WAYS = frozenset("ßς\u200c\u200d")
+_LONGEST_HOST = 253
+#: Numbers that carry one of the old kind inside (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Letters of a path that an error shows.
+_SHOWN = 120
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """One address that can be asked."""
+
+    scheme: str
+    #: In the form that the wire has.
+    host: str
+    port: int
+    #: Path and query.
+    target: str
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Read a web address; raises `errors.SourceError` for whatever is none of ours."""
+        if any(sign <= " " or sign in '\x7f\\<>"`{}|^' for sign in url):
+            raise _refused(url, "it holds a character that no web address may hold")
+        try:
+            parts = urllib.parse.urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise _refused(url, "it is no web address") from None
+        if parts.scheme not in _PORTS:
+            raise _refused(url, "only http and https addresses are asked")
+        if "@" in parts.netloc:
+            raise _refused(url, "it holds a user name or password")
+        if port == 0 or not parts.hostname:
+            raise _refused(url, "it is no web address")
+        target = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+        if parts.query:
+            target += "?" + urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
+        return cls(parts.scheme, _host(parts.hostname, url), port or _PORTS[parts.scheme], target)
+
+    def __str__(self) -> str:
+        """Return the address as people may see it: the query may hold a secret."""
+        path, query, _ = self.target.partition("?")
+        path = path if len(path) <= _SHOWN else path[:_SHOWN] + "…"
+        return f"{self.scheme}://{self.authority}{path}" + ("?…" if query else "")
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as the header Host has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The whole address."""
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What one connection serves."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def is_spelled_own(self) -> bool:
+        """Whether it is written as a number or as "localhost": whoever wrote it meant it."""
+        return _number(self.host) is not None or values.is_loopback(self.host)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is a name of the public network, by how it is written."""
+        host = "." + self.host
+        return not (self.is_spelled_own or host.count(".") == 1 or host.endswith(_OWN))
+
+    def joined(self, reference: str) -> str:
+        """Return the address that a reference in an answer of this place means."""
+        try:
+            return urllib.parse.urljoin(self.url, reference)
+        except ValueError:
+            raise _refused(str(self), "it leads to something that is no web address") from None
+
+
+def may_lead(old: Place, new: Place) -> str:
+    """Return why an answer of one place may not send us to another; empty where it may."""
+    if old.scheme == "https" and new.scheme != "https":
+        return "it leads from https to http"
+    if old.host == new.host:
+        ports = (old.port, new.port)
+        upgraded = old.scheme != new.scheme and ports == (80, 443)
+        return "" if old.port == new.port or upgraded else "it leads to another port"
+    if not (old.is_public and new.is_public):
+        return "it leads to a host of another kind"
+    if new.scheme != "https" or new.port != _PORTS["https"]:
+        return "it leads to another host without https"
+    return ""
+
+
+def is_global(text: str) -> bool:
+    """Tell whether a number belongs to the public network, and so does what it carries inside."""
+    number = _number(text)
+    if number is None:
+        return False
+    if isinstance(number, ipaddress.IPv6Address):
+        inside = number.ipv4_mapped or number.sixtofour
+        if inside is None and number.teredo is not None:
+            inside = number.teredo[1]
+        if inside is None and number in _NAT64:
+            inside = ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
+        if inside is not None:
+            return is_global(str(inside))
+        if number.is_site_local or int(number) < 1 << 96:
+            return False
+    return number.is_global and not number.is_multicast and not number.is_reserved
+
+
+def _number(host: str) -> _IP | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _host(name: str, url: str) -> str:
+    """Return the host in the form that the wire has."""
+    if "%" in name:
+        raise _refused(url, "its host is no host")
+    if (number := _number(name)) is not None:
+        return str(number)
+    if _TWO_WAYS & set(name):
+        raise _refused(url, "its host has a letter that two rules read differently")
+    try:
+        host = name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        raise _refused(url, "its host is no host") from None
+    host = host.lower().removesuffix(".")
+    if not _NAME.fullmatch(host) or len(host) > _LONGEST_HOST:
+        raise _refused(url, "its host is no host")
+    last = host.rpartition(".")[2]
+    if last.isdecimal() or re.fullmatch(r"0x[0-9a-f]*", last):
+        raise _refused(url, "its host is a number in an unusual spelling")
+    return host
+
+
+def _refused(url: str, why: str) -> errors.SourceError:
+    """Name an address that cannot be asked, without what may be secret in it."""
+    bare = re.sub(r"[?#].*", "?…", url, count=1, flags=re.DOTALL)
+    bare = re.sub(r"(?<=//)[^/]*@", "…@", bare)
+    bare = "".join(sign if sign.isprintable() else "…" for sign in bare)
+    return errors.SourceError(
+        f"this address is not asked: {why}",
+        hint="an address such as https://example.org/petition.json",
+        file=bare[:_SHOWN],
+    )

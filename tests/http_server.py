@@ -1,0 +1,262 @@
+"""A real HTTP server on loopback that answers as a test says.
+
+::
+
+    with http_server.running({"/count.json": http_server.json({"count": 12})}) as server:
+        server.url("/count.json")
+        server.requests[0].headers["user-agent"]
+
+An answer is an `Answer`, or a callable that is given the `Request` and returns
+one.  Instead of a mapping from path to answer, one callable for all paths may
+be given.  `raw` hands the socket itself to the test, for what no honest server
+does.
+"""
+
+# ruff: noqa: ANN401, N815 - JSON is anything, and the names are http.server's
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.server
+import json as json_module
+import socket
+import sys
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a client asked."""
+
+    method: str
+    #: Without the query.
+    path: str
+    query: dict[str, str]
+    #: Names in small letters.
+    headers: dict[str, str]
+    body: bytes
+    #: Which connection it came over, from 1.
+    connection: int
+
+    def json(self) -> Any:
+        return json_module.loads(self.body)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What is sent back; the length is added where no header says it."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """A function that is given the socket once the request has been read."""
+
+    play: Callable[[Wire], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wire:
+    """The socket of one connection, and the end of the test."""
+
+    socket: socket.socket
+    request: Request
+    #: Set when the server is to end: whoever waits, waits for this.
+    over: threading.Event
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def drip(self, data: bytes, seconds: float = 0.05) -> None:
+        """Send a byte at a time, until the client has gone or the test is over."""
+        for byte in data:
+            if self.over.wait(seconds):
+                return
+            self.socket.sendall(bytes([byte]))
+
+    def forever(self, data: bytes, pause: float = 0.0) -> None:
+        """Send the same again and again, until the client has gone or the test is over."""
+        while not self.over.wait(pause):
+            self.socket.sendall(data)
+
+    def hang(self) -> None:
+        """Say nothing until the client has gone or the test is over."""
+        self.socket.settimeout(0.05)
+        while not self.over.is_set():
+            with contextlib.suppress(TimeoutError):
+                if not self.socket.recv(4096):
+                    return
+
+
+Reply = Answer | Raw
+Handler = Callable[[Request], Reply]
+
+
+def text(body: str, content_type: str = "text/html; charset=utf-8", **more: Any) -> Answer:
+    headers = {"Content-Type": content_type, **more.pop("headers", {})}
+    return Answer(body=body.encode(), headers=headers, **more)
+
+
+def json(value: object, **more: Any) -> Answer:
+    return text(json_module.dumps(value), "application/json", **more)
+
+
+def raw(play: Callable[[Wire], None]) -> Raw:
+    return Raw(play)
+
+
+def sends(data: bytes) -> Raw:
+    """Send these bytes as they are and close the connection."""
+    return Raw(lambda wire: wire.send(data))
+
+
+def redirect(target: str, status: int = 302) -> Answer:
+    return Answer(status=status, headers={"Location": target})
+
+
+def in_turn(*replies: Reply | Handler) -> Handler:
+    """Answer with each in turn; the last one stays."""
+    left = list(replies)
+
+    def answer(request: Request) -> Reply:
+        return _resolve(left.pop(0) if len(left) > 1 else left[0], request)
+
+    return answer
+
+
+def _resolve(found: Reply | Handler, request: Request) -> Reply:
+    return found if isinstance(found, Answer | Raw) else found(request)
+
+
+class Server:
+    """A running server and all that it was asked."""
+
+    def __init__(self, answers: Handler | Mapping[str, Reply | Handler]) -> None:
+        #: May be changed while it runs.
+        self.answers = answers
+        self.requests: list[Request] = []
+        #: What went wrong in the server itself; a client that has gone is nothing wrong.
+        self.troubles: list[BaseException] = []
+        self.connections = 0
+        self.over = threading.Event()
+        self._came = threading.Condition()
+        self._http = _Http(self)
+        self.port = int(self._http.server_address[1])
+
+    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    def asked(self, path: str) -> Sequence[Request]:
+        """The requests for one path."""
+        return [request for request in self.requests if request.path == path]
+
+    def reply(self, request: Request) -> Reply:
+        if callable(self.answers):
+            return _resolve(self.answers, request)
+        found = self.answers.get(request.path)
+        return Answer(status=404) if found is None else _resolve(found, request)
+
+    def wait_for(self, count: int, seconds: float = 20) -> None:
+        """Wait until so many requests have come."""
+        with self._came:
+            if not self._came.wait_for(lambda: len(self.requests) >= count, seconds):
+                raise TimeoutError(f"{len(self.requests)} requests came, not {count}")
+
+    def note(self, request: Request) -> None:
+        with self._came:
+            self.requests.append(request)
+            self._came.notify_all()
+
+
+@contextlib.contextmanager
+def running(answers: Handler | Mapping[str, Reply | Handler]) -> Iterator[Server]:
+    """Start a server; what went wrong in it is raised at the end."""
+    server = Server(answers)
+    thread = threading.Thread(target=server._http.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server._http.shutdown()
+        thread.join()
+        server._http.server_close()
+    if server.troubles:
+        raise server.troubles[0]
+
+
+class _Http(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = True
+    request_queue_size = 64
+
+    def __init__(self, server: Server) -> None:
+        self.ours = server
+        super().__init__(("127.0.0.1", 0), _Connection)
+
+    def server_bind(self) -> None:
+        # Without the look-up of our own name, which may take seconds.
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "localhost", int(self.server_address[1])
+
+    def shutdown_request(self, request: Any) -> None:
+        # A connection that holds unread bytes would be reset, and the answer lost.
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+        self.close_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        trouble = sys.exception()
+        if trouble is not None and not isinstance(trouble, OSError):
+            self.ours.troubles.append(trouble)
+
+
+class _Connection(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Http
+    #: Between two requests: a client that has gone is noticed by then.
+    timeout = 30
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.ours.connections += 1
+        self._number = self.server.ours.connections
+
+    def do_GET(self) -> None:
+        parts = urllib.parse.urlsplit(self.path)
+        request = Request(
+            method=self.command,
+            path=parts.path,
+            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            connection=self._number,
+        )
+        self.server.ours.note(request)
+        reply = self.server.ours.reply(request)
+        if isinstance(reply, Raw):
+            self.close_connection = True
+            reply.play(Wire(self.connection, request, self.server.ours.over))
+            return
+        self.send_response(reply.status)
+        headers = {name.title(): value for name, value in reply.headers.items()}
+        if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
+            headers["Content-Length"] = str(len(reply.body))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD" and reply.status not in {204, 304}:
+            self.wfile.write(reply.body)
+
+    do_POST = do_HEAD = do_PUT = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
