@@ -38,8 +38,10 @@ from deliverybot import (
     milestones,
     model,
     origins,
+    outlets,
     paper,
     posts,
+    publishing,
     recipients,
     relay_health,
     returns,
@@ -103,6 +105,15 @@ class Works:
             sealer=identity.load(settings),
         )
         self._transport = mail.transport(settings)
+        self._news = publishing.Desk(
+            settings=settings,
+            campaigns=known,
+            owner=self.owner,
+            clock=clock,
+            outlets=outlets.Pool(settings, clock=lambda: clock().timestamp()),
+            leaving=self._gate.leaving,
+            stopping=lambda: self.stopping,
+        )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
 
@@ -120,9 +131,7 @@ class Works:
         alone = self.book.single_process
         for row in deliveries.recover(self.book, self._desk, alone=alone):
             log.warning("delivery %d to %s is unsure; see `deliveries show`", row.id, row.target)
-        for post in await posts.recover(
-            self.book, self.settings, owner=self.owner, alone=alone, now=self.clock()
-        ):
+        for post in await publishing.recover(self.book, self._news, alone=alone):
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
         forwards.recover(self.book, self.settings, self.clock(), alone=False)
 
@@ -235,8 +244,9 @@ class Works:
             letters.tidy(self.book, self.settings)
 
     async def rest(self) -> None:
-        """Take leave of the relay; the next letter connects again."""
+        """Take leave of the relay and the networks; what comes next connects again."""
         await self._transport.close()
+        await self._news.outlets.close()
 
     async def collect(self) -> None:
         """Take in what came back, and forward what a person should see."""
@@ -254,16 +264,7 @@ class Works:
         """Publish every approved post; news that is stale by now is dropped."""
         if self._gate.shut():
             return
-        posts.drop_stale(self.book, self.campaigns, self.clock())
-        for row in self.book.posts.ready(self.clock()):
-            if self.stopping:
-                return
-            if not posts.wanted(row, self.campaigns):
-                continue
-            await posts.publish_one(
-                self.book, row, self.settings, owner=self.owner, now=self.clock(),
-                leaving=self._gate.leaving,
-            )  # fmt: skip
+        await publishing.all_ready(self.book, self._news)
 
 
 def _say(decision: verbs.Decision) -> str:

@@ -24,7 +24,8 @@ from deliverybot import (
     ledger,
     model,
     networks,
-    posts,
+    outlets,
+    publishing,
     rehearsed,
 )
 from deliverybot import campaign as campaigns
@@ -232,9 +233,10 @@ async def _send(stage: rehearsed.Stage) -> None:
 
 async def _publish(stage: rehearsed.Stage) -> None:
     """Post what is approved into files; nothing that a network has seen is asked about."""
-    outlets = {name: networks.FolderOutlet(kind="folder") for name in stage.settings.outlets}
-    settings = stage.settings.model_copy(update={"outlets": outlets})
-    posts.drop_stale(stage.book, stage.campaigns, stage.now)
-    for row in stage.book.posts.ready(stage.now):
-        if posts.wanted(row, stage.campaigns):
-            await posts.publish_one(stage.book, row, settings, owner=rehearsed.WHO, now=stage.now)
+    folders = {name: networks.FolderOutlet(kind="folder") for name in stage.settings.outlets}
+    settings = stage.settings.model_copy(update={"outlets": folders})
+    desk = publishing.Desk(
+        settings=settings, campaigns=stage.campaigns, owner=rehearsed.WHO,
+        clock=lambda: stage.now, outlets=outlets.Pool(settings),
+    )  # fmt: skip
+    await publishing.all_ready(stage.book, desk)

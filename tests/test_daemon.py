@@ -319,7 +319,7 @@ async def test_posts_in_trouble_do_not_cut_off_a_letter(
     async def broken(*_: object, **__: object) -> None:
         raise LookupError("an outlet that nobody has foreseen")
 
-    monkeypatch.setattr("deliverybot.posts.publish_one", broken)
+    monkeypatch.setattr("deliverybot.publishing.publish_one", broken)
     with pytest.raises(LookupError):
         await here.once()
     assert [row.state for row in here.deliveries()] == ["sent"]

