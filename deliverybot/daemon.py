@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import logging
 import signal
@@ -27,6 +28,7 @@ from deliverybot import (
     digests,
     dispatch,
     errors,
+    failures,
     forwards,
     hands,
     inbox,
@@ -62,6 +64,8 @@ TICK = 2
 RECOVER = 60
 #: In these states nothing has left for certain, so what has changed may be made anew.
 _MAKEABLE = ("due", "held", "approved", "retrying")
+#: Sources that are read at the same time.
+READERS = 32
 
 
 #: What runs in the daemon's loop while it runs.
@@ -90,7 +94,9 @@ class Works:
         self.unread: set[str] = set()
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex[:12]}"
         self._reporter = reporter
-        self._means = signatures.means(settings, book, clock)
+        self._means = dataclasses.replace(
+            signatures.means(settings, book, clock), pause=self._pause
+        )
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._gate = installation.gate(book, settings.state, clock)
@@ -116,6 +122,7 @@ class Works:
         )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
+        self._readers = asyncio.Semaphore(READERS)
 
     async def start(self) -> None:
         """Clear up after those who were killed."""
@@ -135,12 +142,27 @@ class Works:
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
         forwards.recover(self.book, self.settings, self.clock(), alone=False)
 
-    async def poll(self, slug: str) -> None:
-        """Read one campaign's source, and compare the count with its plan."""
-        campaign = self.campaigns[slug]
-        now = self.clock()
+    async def poll(self, slug: str, *, anyway: bool = False) -> dt.datetime | None:
+        """Read one campaign's source, and compare the count with its plan.
+
+        A source that failed is left alone until its next try is due, unless
+        `anyway`.  Return when that is; None where nothing is wrong.
+        """
+        before = self.book.signatures.standing(slug)
+        if before.not_before is not None and before.not_before > self.clock() and not anyway:
+            return before.not_before
+        async with self._readers:
+            after = await self._read(slug, before)
+        if after.problem:
+            return after.not_before
+        if news := milestones.said(self.cross(self.campaigns[slug])):
+            log.info("%s: %s", slug, news)
+        return None
+
+    async def _read(self, slug: str, before: records.Standing) -> records.Standing:
+        """Read one campaign's source; trouble is said when it is news, and when it is over."""
         reading = await signatures.read(
-            self.book, campaign, key=self._key, now=now, means=self._means,
+            self.book, self.campaigns[slug], key=self._key, now=self.clock(), means=self._means,
             progress=lambda batch: self._progress(slug, batch),
         )  # fmt: skip
         for fault in reading.skipped:
@@ -148,15 +170,19 @@ class Works:
         self.unread.discard(slug)
         if reading.problem:
             self.unread.add(slug)
-            log.error("%s: the signatures could not be read: %s", slug, reading.problem)
-            return
-        decision = self.cross(campaign)
-        if decision_said := _say(decision):
-            log.info("%s: %s", slug, decision_said)
+            if failures.is_news(before, reading.standing):
+                log.error("%s: the signatures could not be read: %s", slug, reading.problem)
+        elif before.failures:
+            log.info("%s: the signatures can be read again", slug)
+        return reading.standing
 
     def _progress(self, slug: str, batch: sources.Batch) -> None:
         """Tell of a batch that was taken; end the reading here when we are to stop."""
         self._reporter.reading(slug, batch.position, batch.size)
+        self._pause()
+
+    def _pause(self) -> None:
+        """End what is read in a thread when we are to stop."""
         if self.stopping:
             raise hands.Stopped
 
@@ -267,14 +293,6 @@ class Works:
         await publishing.all_ready(self.book, self._news)
 
 
-def _say(decision: verbs.Decision) -> str:
-    if decision.jump is not None:
-        return f"{decision.why}; waits for a second reading and `milestones accept`"
-    if decision.cross is not None:
-        return f"milestone {decision.cross.key} is crossed at {decision.baseline} signatures"
-    return ""
-
-
 async def once(works: Works) -> None:
     """Do all that is due now, then stop."""
     with works.book.only_daemon(works.clock()):
@@ -292,8 +310,11 @@ async def _once(works: Works) -> None:
     await works.start()
     # First, for it may settle what is unsure, or stop what was to go to a dead address.
     await works.collect()
-    for slug in works.campaigns:
-        await works.poll(slug)
+    # A source that is asked by hand is asked anyway: somebody may have mended it.
+    polls = [works.poll(slug, anyway=True) for slug in works.campaigns]
+    for trouble in await asyncio.gather(*polls, return_exceptions=True):
+        if isinstance(trouble, BaseException):
+            raise trouble
     await works.freeze()
     # Both to their end: trouble with a post must not cut off a letter after its dot.
     for trouble in await asyncio.gather(works.send(), works.publish(), return_exceptions=True):
@@ -338,7 +359,8 @@ async def _scheduler(works: Works) -> AsyncIterator[None]:
         scheduler.add_job(
             jobs.guard,
             _trigger(campaign.source),
-            args=(f"reading {slug}", lambda slug=slug: works.poll(slug)),
+            id=slug,
+            args=(f"reading {slug}", lambda slug=slug: _poll(works, scheduler, slug)),
             next_run_time=now,
         )
     # A job each: mail waits neither for posts nor for a long letter being rendered.
@@ -364,6 +386,13 @@ async def _scheduler(works: Works) -> AsyncIterator[None]:
         scheduler.pause()
         await jobs.drain()
         scheduler.shutdown(wait=False)
+
+
+async def _poll(works: Works, scheduler: aps.AsyncIOScheduler, slug: str) -> None:
+    """Read a source; one that fails is read again when its next try is due, sooner or later."""
+    later = await works.poll(slug)
+    if later is not None and not works.stopping:
+        scheduler.modify_job(slug, next_run_time=later)
 
 
 def _trigger(source: origins.Section) -> cron.CronTrigger | interval.IntervalTrigger:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from deliverybot import errors
 
+_T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 #: Seconds that work in hand may take to end by itself after SIGTERM.
@@ -16,6 +20,33 @@ GRACE = 4
 
 class Stopped(Exception):
     """A reading was ended between two batches; the next start goes on there."""
+
+
+async def apart(what: str, job: Callable[[], _T]) -> _T:
+    """Run a job in a thread of its own and return what it returns.
+
+    It shares no pool, so one that hangs makes no other wait, nor the end of
+    the process: that does not wait for such a thread.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def tell(act: Callable[[], None]) -> None:
+        # The loop may have ended, or whoever waited may have gone.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: None if done.done() else act())
+
+    def work() -> None:
+        try:
+            result = job()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            trouble = error
+            tell(lambda: done.set_exception(trouble))
+        else:
+            tell(lambda: done.set_result(result))
+
+    threading.Thread(target=work, daemon=True, name=what).start()
+    return await done
 
 
 class Hands:

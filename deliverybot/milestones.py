@@ -219,3 +219,12 @@ def _jumped(before: int, count: int, max_jump: float) -> bool:
     """
     low, high = sorted((before, count))
     return high > low * max_jump and high - low >= JUMP_FLOOR
+
+
+def said(decision: verbs.Decision) -> str:
+    """Say what a comparison led to; empty where that is nothing."""
+    if decision.jump is not None:
+        return f"{decision.why}; waits for a second reading and `milestones accept`"
+    if decision.cross is not None:
+        return f"milestone {decision.cross.key} is crossed at {decision.baseline} signatures"
+    return ""

@@ -8,7 +8,16 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deliverybot import agenda, approvals, config, installation, ledger, milestones, relay_health
+from deliverybot import (
+    agenda,
+    approvals,
+    config,
+    failures,
+    installation,
+    ledger,
+    milestones,
+    relay_health,
+)
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news
 from deliverybot.ledger import records
@@ -43,6 +52,9 @@ class Standing:
     flagged: int
     #: Readings of the source that failed since the last good one.
     failures: int
+    #: When the first of them was, and when the source is asked again; None where none failed.
+    failing_since: dt.datetime | None
+    next_try: dt.datetime | None
     withdrawn: int
     duplicates: int
     goal: int | None
@@ -71,6 +83,8 @@ class Standing:
             "held": self.held,
             "flagged": self.flagged,
             "failures": self.failures,
+            "failing_since": self.failing_since,
+            "next_try": self.next_try,
             "withdrawn": self.withdrawn,
             "duplicates": self.duplicates,
             "goal": self.goal,
@@ -147,7 +161,8 @@ def status(
         waiting += sum(row.state in WAITING for row in rows) + jump
         trouble += sum(row.state in TROUBLE or _broken(row) for row in rows)
         trouble += bool(standing.problem)
-        reasons = [*_source_reasons(campaign, standing), *_row_reasons(letters, posts)]
+        since = book.signatures.failing_since(campaign.slug) if standing.problem else None
+        reasons = [*_source_reasons(campaign, standing, since), *_row_reasons(letters, posts)]
         reasons += _comment_reasons(book, campaign)
         reasons += _forbidden_reasons(campaign, forbidden)
         reasons += _waiting_reasons(letters, outlook)
@@ -157,7 +172,8 @@ def status(
             if row.state in {"approved", "retrying"} and not news.wanted(row, known)
         ]
         one = _standing(book, campaign, standing, letters, posts, reasons, now)
-        found.append(dataclasses.replace(one, returns=back.get(campaign.slug, {})))
+        returns = back.get(campaign.slug, {})
+        found.append(dataclasses.replace(one, returns=returns, failing_since=since))
     lost = tuple(_not_forwarded(book))
     mailbox = book.returns.mailbox(settings.inbox.name) if settings.inbox else None
     trouble += relay.paused + len(lost) + bool(mailbox and mailbox.problem)
@@ -197,6 +213,8 @@ def _standing(
         held=standing.held,
         flagged=standing.flagged,
         failures=standing.failures,
+        failing_since=None,
+        next_try=standing.not_before,
         withdrawn=standing.withdrawn,
         duplicates=standing.duplicates,
         goal=campaign.goal,
@@ -226,10 +244,10 @@ def _expected(
     return now + dt.timedelta(seconds=ahead) if ahead < HORIZON.total_seconds() else None
 
 
-def _source_reasons(campaign: campaigns.Campaign, standing: records.Standing) -> list[str]:
-    reasons = []
-    if standing.problem:
-        reasons.append(f"the last reading failed: {standing.problem}")
+def _source_reasons(
+    campaign: campaigns.Campaign, standing: records.Standing, since: dt.datetime | None
+) -> list[str]:
+    reasons = [failures.said(standing, since)] if standing.problem else []
     if standing.jump is not None and standing.jump_since is not None:
         need = [] if standing.jump_readings >= milestones.JUMP_READINGS else ["a second reading"]
         if not standing.jump_accepted:

@@ -149,7 +149,7 @@ async def _prepare(
 ) -> tuple[set[tuple[str, int]], dict[int, records.Delivery]]:
     """Read, cross, render, and say yes; return what was asked about and what was to wait."""
     for slug in stage.campaigns:
-        await works.poll(slug)
+        await works.poll(slug, anyway=True)
     await works.freeze()
     approvals.expire(stage.book, stage.campaigns, stage.now)
     later = _brought_forward(stage)

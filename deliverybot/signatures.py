@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import datetime as dt
 import pathlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-from deliverybot import arrivals, config, errors, keys, ledger, sources
+from deliverybot import arrivals, config, errors, failures, hands, keys, ledger, sources
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
 
-#: Seconds that a source may make us wait at most, whatever it says.
-LONGEST_WAIT = 86_400
 #: Skipped rows that are kept for showing; the rest is only counted.
 SHOWN = 20
 
@@ -97,9 +94,10 @@ async def read(
     problem stands in the ledger until a reading succeeds.
     """
     taking = _Taking(book, campaign, key, now, progress)
+    what = f"reading {campaign.slug}"
     if given is not None:
-        return await asyncio.to_thread(taking.by_hand, given)
-    return await asyncio.to_thread(taking.from_source, means)
+        return await hands.apart(what, lambda: taking.by_hand(given))
+    return await hands.apart(what, lambda: taking.from_source(means))
 
 
 class _Taking:
@@ -124,6 +122,7 @@ class _Taking:
     def from_source(self, means: sources.Means) -> Reading:
         """Ask for the number, then take what is new."""
         before = self._book.signatures.standing(self._campaign.slug)
+        begin = means.clock()
         try:
             said, state = self._probe(before, means)
             if self._campaign.source.lists:
@@ -134,12 +133,14 @@ class _Taking:
                     self._take(batch, batch.cursor)
         except errors.SourceError as error:
             problem = str(error) + (f" (hint: {error.hint})" if error.hint else "")
+            section = self._campaign.source
+            ended = self._now + dt.timedelta(seconds=means.clock() - begin)
+            later = failures.next_try(error, before.failures + 1, section, ended)
             return self._done(
                 self._book.signatures.read(
-                    self._campaign.slug, now=self._now, problem=problem,
-                    not_before=_not_before(error, self._now),
+                    self._campaign.slug, now=self._now, problem=problem, not_before=later
                 )
-            )  # fmt: skip
+            )
         return self._done(
             self._book.signatures.read(self._campaign.slug, now=self._now, said=said, state=state)
         )
@@ -191,10 +192,3 @@ class _Taking:
         return Reading(
             **self._sums, skipped=tuple(self._skipped), standing=standing, problem=standing.problem
         )
-
-
-def _not_before(error: errors.SourceError, now: dt.datetime) -> dt.datetime | None:
-    """Return when the other side wants to be asked again."""
-    if error.retry_after is None:
-        return None
-    return now + dt.timedelta(seconds=min(error.retry_after, LONGEST_WAIT))

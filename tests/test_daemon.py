@@ -138,7 +138,8 @@ async def test_once_that_is_stopped_ends_the_reading_behind_its_batch(here: Inst
         with pytest.raises(asyncio.CancelledError):
             await task
         halting.go.set()
-        await asyncio.get_running_loop().shutdown_default_executor()
+        (reader,) = (one for one in threading.enumerate() if one.name == "reading faces")
+        await asyncio.to_thread(reader.join, 60)
         assert book.signatures.listed("faces", 20_000) == 10_000
 
 

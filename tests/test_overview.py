@@ -156,7 +156,8 @@ def test_a_reading_that_failed_is_trouble_until_one_succeeds(
     build.take(book, build.signers(3))
     book.signatures.read("faces", now=NOW, problem="faces.csv is gone")
     one, whole = status(book, plan, options)
-    assert one.reasons == ("the last reading failed: faces.csv is gone",)
+    since = "the source cannot be read since 2026-11-23 15:00 UTC"
+    assert one.reasons == (f"{since}: faces.csv is gone",)
     assert whole.trouble == 1
     build.take(book, [])
     assert status(book, plan, options)[1].trouble == 0

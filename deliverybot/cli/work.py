@@ -31,7 +31,8 @@ def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
 
     SIGTERM or Ctrl-C ends what is in hand within seconds and stops.
     config.toml and the campaign files are read at the start: start again after
-    changing them.  --once leaves with 1 when a source could not be read.
+    changing them.  --once leaves with 1 when a source could not be read; it
+    asks one that failed again at once, where run without it waits a while.
 
     With a section [web] in config.toml the lists of signers that letters lead
     to are handed out as long as it runs; --once hands out none.

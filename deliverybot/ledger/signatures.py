@@ -130,6 +130,23 @@ class Signatures:
                 tx.execute(sa.insert(table), {**row, "at": now})
             return records.Standing.of(_campaign(tx, slug))
 
+    def failing_since(self, slug: str) -> dt.datetime | None:
+        """Return the time of the first of the failed readings since the last good one."""
+        table, earlier = tables.readings, tables.readings.alias()
+        ident = sa.select(_C.c.id).where(_C.c.slug == slug).scalar_subquery()
+        good = sa.select(sa.func.coalesce(sa.func.max(earlier.c.id), 0)).where(
+            earlier.c.campaign_id == ident, earlier.c.outcome == "taken"
+        )
+        query = (
+            sa.select(table.c.at)
+            .where(table.c.campaign_id == ident, table.c.outcome == "failed")
+            .where(table.c.id > good.scalar_subquery())
+            .order_by(table.c.id)
+            .limit(1)
+        )
+        with self._db.read() as tx:
+            return tx.scalar(query)
+
     def pace(self, slug: str, *, since: dt.datetime) -> float | None:
         """Return new signatures a second from a time, or the first reading, to the last one.
 

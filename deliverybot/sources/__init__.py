@@ -18,18 +18,22 @@ there; none of them gets into a batch, a cursor or an error.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from deliverybot import campaign as campaigns
-from deliverybot import errors, model, origins, plugins
+from deliverybot import errors, hands, model, origins, plugins
 from deliverybot.origins import files as sections
 from deliverybot.sources import filekind, kinds, people
 
+log = logging.getLogger(__name__)
+
 #: Rows left out that one batch tells of; the rest is only counted.
 TOLD = 20
+_T = TypeVar("_T")
 
 Means = kinds.Means
 Count = kinds.Count
@@ -79,7 +83,8 @@ def read(
         return
     source = _open(campaign, campaign.source, secret=secret, now=now, most=batch, means=means)
     clerk = people.Clerk(campaign, secret)
-    for page in source.pages(cursor):
+    pages = source.pages(cursor)
+    while (page := _guarded(source, lambda: next(pages, None))) is not None:
         yield _taken(page, clerk, source.name)
 
 
@@ -128,7 +133,23 @@ def probe(
         errors.SourceError: There is no certain answer.
     """
     section = campaign.count or campaign.source
-    return _open(campaign, section, secret=secret, now=now, means=means).probe(state)
+    source = _open(campaign, section, secret=secret, now=now, means=means)
+    return _guarded(source, lambda: source.probe(state))
+
+
+def _guarded(source: kinds.Source, act: Callable[[], _T]) -> _T:
+    """Do a part of a reading; what it did not foresee is a failed reading like any other."""
+    try:
+        return act()
+    except (errors.DeliverybotError, hands.Stopped):
+        raise
+    except Exception as error:
+        kind = getattr(source.errand.section, "kind", "")
+        log.debug("the source %s of %s failed", kind, source.campaign.slug, exc_info=error)
+        raise errors.SourceError(
+            f"the source {kind!r} met what it does not know: {type(error).__name__}",
+            hint="`deliverybot run --once -v` says where; please report it to who wrote it",
+        ) from error
 
 
 def look(

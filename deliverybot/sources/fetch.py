@@ -80,7 +80,10 @@ class Door:
             raise TypeError(f"{type(section).__name__} is not asked over the network")
         self._section = section
         self._asker = asking.Asker(errand, section, token_header, prefix)
-        self._budget = wire.Budget(section.deadline_seconds, errand.pause, sleep=errand.means.sleep)
+        means = errand.means
+        self._budget = wire.Budget(
+            section.deadline_seconds, errand.pause, clock=means.clock, sleep=means.sleep
+        )
         self._lines: dict[tuple[str, str, int], wire.Line] = {}
         self._tls: ssl.SSLContext | None = None
 

@@ -51,6 +51,10 @@ class Means:
     public_url: str = ""
     #: Waits so many seconds before something is asked again.
     sleep: Callable[[float], None] = time.sleep
+    #: Seconds of a clock that never steps, for deadlines and how long something took.
+    clock: Callable[[], float] = time.monotonic
+    #: Raises `hands.Stopped` when the process is to stop.
+    pause: Callable[[], None] = lambda: None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +70,10 @@ class Errand:
     means: Means = Means()
     #: Rows of one page at most.
     most: int = 10_000
-    #: Tells that the process is to stop: what takes long looks now and then, and raises Stopped.
-    pause: Callable[[], None] = lambda: None
+
+    def pause(self) -> None:
+        """Raise when the process is to stop: what takes long calls it now and then."""
+        self.means.pause()
 
 
 class Count(NamedTuple):
