@@ -716,7 +716,7 @@ def test_times(text: str, expected: str | None) -> None:
         ("05/11/2026 00:50", "month-first", "2026-05-11T04:50:00"),
         ("05/11/2026 00:50", "day-first", "2026-11-05T05:50:00"),
         ("5-11-2026", "month-first", "2026-05-11T04:00:00"),
-        ("05.11.2026", "month-first", "2026-05-11T04:00:00"),
+        ("05.11.2026", "month-first", "2026-11-05T05:00:00"),
         ("2026/11/05 00:50", "day-first", "2026-11-05T05:50:00"),
         # What says otherwise than the person did is not certain.
         ("22/11/2026", "month-first", None),

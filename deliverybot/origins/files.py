@@ -24,6 +24,9 @@ class CsvSource(_File):
     kind: Literal["csv"]
     #: One character; found out by itself where it is not given.
     delimiter: values.Delimiter | None = None
+    #: Whose export the file is: fills in `columns`, `only` and `dates` where they are not written
+    #: here.
+    preset: Literal["action-network", "google-forms", "speakout", "speakout-pro"] | None = None
 
 
 class JsonlSource(_File):

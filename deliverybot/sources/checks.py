@@ -56,6 +56,10 @@ def look(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
 
 def _tried(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
     rows = list(itertools.islice(reading.rows(), _TRIED))
+    if not rows and reading.found.only:
+        what = "there is no signature in it that counts by `only`"
+        hint = "if all of its rows should count, write only = {} under [source]"
+        return [_fault("warning", file, what, hint)]
     if not rows:
         return [_fault("warning", file, "there is no signature in it yet")]
     bad = [row for row in rows if row.values is None]

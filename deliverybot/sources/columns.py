@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from deliverybot import origins, places, screen
+from deliverybot.sources import exports
 
 #: Our fields, in the order of a row's values.
 FIELDS = (
@@ -39,19 +40,30 @@ class Layout:
 
     #: Our field -> their column.
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: Their column -> the values of it that count.
-    only: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    #: How the platform writes its exports, with the campaign's own `only` and `dates`.
+    export: exports.Export = exports.PLAIN
     encoding: str | None = None
     delimiter: str | None = None
     #: The campaign's; tells which encodings are likely.
     language: str = "en"
+
+    @property
+    def only(self) -> Mapping[str, tuple[str, ...]]:
+        """Their column -> the values of it that count."""
+        return self.export.only
+
+    def names(self, field: str) -> tuple[str, ...]:
+        """Return what a column for one of our fields may be called, the likeliest first."""
+        if field in self.columns:
+            return (self.columns[field],)
+        return (*self.export.columns.get(field, ()), field)
 
     @classmethod
     def of(cls, section: origins.Section, language: str) -> Self:
         """Return what a section says."""
         return cls(
             columns={str(ours): theirs for ours, theirs in getattr(section, "columns", {}).items()},
-            only=getattr(section, "only", {}),
+            export=exports.of(section),
             encoding=getattr(section, "encoding", None),
             delimiter=getattr(section, "delimiter", None),
             language=language,
@@ -102,7 +114,8 @@ class Found:
             found.append((f"there is no column {column!r}, which {field!r} is mapped to", hint))
         for column in self.unfound:
             hint = (
-                "name one of the file's columns in `only` under [source], or take the line out; "
+                "name one of the file's columns in `only` under [source], or write only = {} "
+                "so that each row counts; "
                 f"the columns are: {listed(self.header)}"
             )
             found.append((f"there is no column {column!r}, which `only` asks for", hint))
@@ -126,12 +139,12 @@ def match(header: Sequence[str], layout: Layout) -> Found:
     missing: dict[str, str] = {}
     twice: list[str] = []
     for field in FIELDS:
-        column = wanted.get(field, field)
-        found = _places(column, header, plain)
+        tried = (_places(name, header, plain) for name in layout.names(field))
+        found: list[int] = next(filter(None, tried), [])
         if found:
             at[field] = found[0]
         elif field in wanted:
-            missing[field] = column
+            missing[field] = wanted[field]
         if len(found) > 1:
             twice.append(header[found[0]])
     asked = {column: _places(column, header, plain) for column in layout.only}

@@ -48,6 +48,7 @@ class Reading:
             mark, self.guessed = _go_on(file, layout, mark)
         self.file = file
         self.mark = mark
+        self._export = layout.export
         self.found = columns.match(mark.header, layout)
         #: Our fields that this file has a column for.
         self.present = frozenset(self.found.at)
@@ -68,7 +69,10 @@ class Reading:
         # An empty value is put behind each row, for the fields that have no column.
         pick = operator.itemgetter(*(self.found.at.get(f, want) for f in columns.FIELDS))
         offset, line = self.mark.offset, self.mark.line
-        for size, count, cells, problem in _Records(self.file, self.mark):
+        prefix, own = self._export.prefix, self.found.at.get("id", want)
+        for size, count, cells, problem in _Records(
+            self.file, self.mark, raw_quotes=self._export.raw_quotes
+        ):
             start = line + 1
             offset += size
             line += count
@@ -78,6 +82,8 @@ class Reading:
                 if self.found.only and not self.found.counts(cells):
                     continue
                 cells.append("")
+                if prefix and cells[own].strip():
+                    cells[own] = prefix + cells[own].strip()
                 yield files.Row(offset, line, start, pick(cells))
 
 
@@ -168,9 +174,11 @@ def decode(raw: bytes, encoding: str, file: files.File, line: int) -> str:
 class _Records:
     """Cuts lines into records: bytes, lines, cells, or a problem in place of the cells."""
 
-    def __init__(self, file: files.File, mark: files.Mark) -> None:
+    def __init__(self, file: files.File, mark: files.Mark, *, raw_quotes: bool = False) -> None:
         self._file = file
         self._mark = mark
+        #: Whether a quote in a value is never escaped, so that a record may seem to end there.
+        self._raw = raw_quotes
         self._lines = files.lines(file, mark)
         self._read = 0
         self._want = len(mark.header)
@@ -189,19 +197,22 @@ class _Records:
             yield line[0], 1, [""], files.LATE if late else ""
         while True:
             taken.clear()
-            problem = ""
+            problem, refused = "", False
             try:
                 cells = next(reader)
+                if len(cells) != self._want:
+                    cells, problem = self._fit(cells)
             except StopIteration:
                 return
             except csv.Error:
-                mended = self._mend()
+                cells, refused = [], True
+            if refused or (self._raw and (problem or not self._is_exact(cells))):
+                mended = self._mend(1 if refused else len(taken))
                 if mended is None:
                     return
-                cells, problem = mended
+                if refused or not mended[1]:
+                    cells, problem = mended
                 reader = self._reader()
-            if not problem and len(cells) != self._want:
-                cells, problem = self._fit(cells)
             if len(taken) == 1:
                 yield taken[0][0], 1, cells, problem
             else:
@@ -235,8 +246,18 @@ class _Records:
         self._ended = True
         return None
 
-    def _mend(self) -> tuple[list[str], str] | None:
-        """Read again a record that the csv module refuses; None if it may be growing still."""
+    def _is_exact(self, cells: list[str]) -> bool:
+        """Tell whether a record that begins with a quote is the same where all values have them."""
+        text = "".join(line or "" for _, line in self._taken)
+        if not text.startswith('"'):
+            return True
+        return split(text, self._mark.delimiter, all_quoted=True) == cells
+
+    def _mend(self, lines: int) -> tuple[list[str], str] | None:
+        """Read again a record that the csv module refuses; None if it may be growing still.
+
+        What cannot be mended takes `lines` of the lines that were read for it.
+        """
         if self._ended and not self._file.settled():
             return None
         pulled = self._taken.copy()
@@ -250,13 +271,13 @@ class _Records:
             if part is None or len(text) + len(part) > files.LIMIT:
                 break
             text += part
-            cells = split(text, self._mark.delimiter)
+            cells = split(text, self._mark.delimiter, all_quoted=self._raw)
             if cells is not None and len(cells) >= self._want and not self._fit(cells)[1]:
                 self._keep(pulled, count)
                 return self._fit(cells)
         if self._ended and not self._file.settled():
             return None
-        self._keep(pulled, 1)
+        self._keep(pulled, lines)
         if pulled[0][1] is None:
             return [], files.TOO_LONG
         return [], "its quotes do not match"
@@ -274,14 +295,15 @@ class _Records:
         return [], f"it has {len(cells)} values where the heading has {self._want}"
 
 
-def split(text: str, delimiter: str) -> list[str] | None:
+def split(text: str, delimiter: str, *, all_quoted: bool = False) -> list[str] | None:
     """Split a record whose quotes are not escaped; None if it is none.
 
     A quote closes where a delimiter or the end follows.  A delimiter and a
     quote inside a value would be the start of the next one, so somebody's
-    quote is missing and nothing is certain.
+    quote is missing and nothing is certain.  Where all values are quoted,
+    only a delimiter with the next quote behind it closes one.
     """
-    match = _field(delimiter)
+    match = _field(delimiter, all_quoted=all_quoted)
     text = text.rstrip("\r\n")
     cells: list[str] = []
     place = 0
@@ -290,14 +312,17 @@ def split(text: str, delimiter: str) -> list[str] | None:
         if found is None:
             return None
         quoted, bare = found.groups()
-        if quoted is not None and delimiter + '"' in quoted:
+        if quoted is not None and not all_quoted and delimiter + '"' in quoted:
             return None
         cells.append(bare if quoted is None else quoted.replace('""', '"'))
         place = found.end() + 1
     return cells
 
 
-def _field(delimiter: str) -> Callable[[str, int], re.Match[str] | None]:
+def _field(delimiter: str, *, all_quoted: bool) -> Callable[[str, int], re.Match[str] | None]:
+    if all_quoted:
+        end = rf'(?={re.escape(delimiter)}"|\Z)'
+        return re.compile(rf'(?:"(.*?)"{end}|((?!)))', re.DOTALL).match
     end = rf"(?={re.escape(delimiter)}|\Z)"
     bare = rf'(?! *")([^{re.escape(delimiter)}\n]*)'
     return re.compile(rf'(?: *"(.*?)" *{end}|{bare}{end})', re.DOTALL).match

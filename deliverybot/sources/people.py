@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from deliverybot import campaign as campaigns
 from deliverybot import model, screen
-from deliverybot.sources import files
+from deliverybot.sources import exports, files
 
 _YES = frozenset(
     "yes y true t 1 x on ok checked agree agreed subscribed ✓ ✔ ☑ ja j jes jah jā taip oui si sí "
@@ -42,7 +42,7 @@ class Clerk:
         self._slug = campaign.slug
         self._secret = secret
         self._zone = zoneinfo.ZoneInfo(campaign.timezone)
-        self._dates = getattr(campaign.source, "dates", None)
+        self._dates = exports.of(campaign.source).dates
         self._consent = campaign.consent
         self._yes = _YES | {word.strip().casefold() for word in campaign.consent.yes}
         #: Tells the rows of an imported file from those of the campaign's own.
@@ -180,7 +180,7 @@ def when(text: str, zone: zoneinfo.ZoneInfo, order: str | None = None) -> dateti
     ISO 8601 in all its forms; unix seconds or milliseconds; day.month.year;
     with slashes or dashes only where one of the two numbers cannot be a month
     or both are the same: 11/05/2026 is another day on either side of the sea.
-    `order` is what a person said of that, "month-first" or "day-first"; it
+    `order` is what a person said of these, "month-first" or "day-first"; it
     then holds for all of them.  Google Forms writes "GMT+1" behind its times.
     """
     text = text.strip()
@@ -223,9 +223,11 @@ def _spoken(text: str, order: str | None) -> datetime | None:
     hour, minute, second = (int(part or 0) for part in parts[4:7])
     if len(parts[0]) == 4:  # noqa: PLR2004 - a year comes first, as in ISO with other signs
         year, month, day = one, two, three
-    elif order == "month-first" or (order is None and parts[1] != "." and two > _MONTHS):
+    elif parts[1] == "." or order == "day-first":
+        year, month, day = three, two, one
+    elif order == "month-first" or two > _MONTHS:
         year, month, day = three, one, two
-    elif order or parts[1] == "." or one > _MONTHS or one == two:
+    elif one > _MONTHS or one == two:
         year, month, day = three, two, one
     else:
         return None
