@@ -106,6 +106,7 @@ class SourceError(DeliverybotError):
         file: str | None = None,
         line: int | None = None,
         retry_after: float | None = None,
+        status: int | None = None,
     ) -> None:
         place = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
         super().__init__(place + message, hint=hint)
@@ -113,6 +114,8 @@ class SourceError(DeliverybotError):
         self.line = line
         #: Seconds after which the other side wants to be asked again; None where it said nothing.
         self.retry_after = retry_after
+        #: What a host answered in place of a good answer, such as 404; None where none came.
+        self.status = status
 
 
 class LetterError(DeliverybotError):

@@ -189,3 +189,33 @@ def test_an_account_is_for_its_own_host_alone(tmp_path: pathlib.Path) -> None:
         ):
             one.get(server.url(host="localhost"))
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("account", "hint"),
+    [
+        (None, '[access.NAME] with host = "127.0.0.1"'),
+        ({}, "DELIVERYBOT_ACCESS__OUR_GROUP__TOKEN"),
+        ({"token": "t0ken"}, "the token of [access.our-group] is not taken"),
+        ({"username": "reader"}, "the password of [access.our-group] is missing"),
+        ({"username": "reader", "password": "s3cret"}, "DELIVERYBOT_ACCESS__OUR_GROUP__PASSWORD"),
+    ],
+)
+def test_who_is_not_let_in_learns_which_secret_to_mend(
+    tmp_path: pathlib.Path, account: dict[str, Any] | None, hint: str
+) -> None:
+    accounts: dict[str, access.Access] = {}
+    section: dict[str, Any] = {}
+    if account is not None:
+        accounts = {"our-group": access.Access(host="127.0.0.1", **account)}
+        section = {"access": "our-group"}
+    with (
+        http_server.running({"/": http_server.Answer(status=401)}) as server,
+        door(tmp_path, accounts=accounts, **section) as one,
+        pytest.raises(errors.SourceError, match="answers 401") as caught,
+    ):
+        one.get(server.url())
+    assert caught.value.status == 401
+    assert hint in caught.value.hint
+    assert "t0ken" not in caught.value.hint
+    assert "s3cret" not in caught.value.hint

@@ -118,6 +118,24 @@ class Asker:
         date = when(text)
         return None if date is None else max(0.0, (date - self._errand.now).total_seconds())
 
+    def account_hint(self, place: hosts.Place) -> str:
+        """Say which secret to look at, and where it stands, when a host does not let us in."""
+        name = self._section.access
+        if name is None:
+            return (
+                f'if it asks for an account: [access.NAME] with host = "{place.host}" in '
+                'config.toml, and access = "NAME" in this section'
+            )
+        account = self._errand.means.access.get(name)
+        kind = "password" if account and account.username else "token"
+        secret = getattr(account, kind, None)
+        state = "is not taken" if secret and secret.get_secret_value() else "is missing"
+        variable = f"DELIVERYBOT_ACCESS__{name.upper().replace('-', '_')}__{kind.upper()}"
+        return (
+            f"the {kind} of [access.{name}] {state}: put the right one into the environment as "
+            f"{variable}, or into a secret file"
+        )
+
     def _mark(self, place: hosts.Place) -> str:
         """Return what tells this question from others, and tells nobody what was asked."""
         asked = self._section.model_dump_json(exclude={"every", "cron", "deadline", "most"})

@@ -247,11 +247,13 @@ class Door:
         what, hint = f"it answers {status}", ""
         if status in {401, 403}:
             what += ", which means that we may not read this"
-            hint = "look at the account in config.toml, and at `access` in this section"
+            hint = self._asker.account_hint(place)
         elif status in {404, 410}:
             what += ", which means that nothing is there"
             hint = "open the address yourself; the petition may have moved"
-        raise errors.SourceError(what, hint=hint, file=str(place), retry_after=seconds)
+        raise errors.SourceError(
+            what, hint=hint, file=str(place), retry_after=seconds, status=status
+        )
 
     def _taken(
         self, line: wire.Line, head: wire.Head, place: hosts.Place, request: _Request
@@ -291,4 +293,6 @@ def _busy(error: _Busy) -> errors.SourceError:
     if error.status == _OFTEN:
         what = f"it answers {error.status}, which means that it is asked too often"
     hint = "the next reading tries again; if that lasts, ask whoever runs it"
-    return errors.SourceError(what, hint=hint, file=str(error.place), retry_after=error.seconds)
+    return errors.SourceError(
+        what, hint=hint, file=str(error.place), retry_after=error.seconds, status=error.status
+    )
