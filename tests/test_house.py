@@ -54,7 +54,8 @@ DOORS = {
     "pypdfium2": {"pdf.gate"},
     "requests": {"outlets.x"},
     "rich": {"cli"},
-    "sqlalchemy": {"ledger"},
+    # Our own ledger, and the databases that signatures are read from.
+    "sqlalchemy": {"ledger", "sources.database"},
     "starlette": {"web"},
     "tweepy": {"outlets.x"},
     "twitter_text": {"outlets.x"},

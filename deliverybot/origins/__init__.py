@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pydantic
 
-from deliverybot.origins import base, files, webhook
+from deliverybot.origins import base, files, sql, webhook
 
 Section = base.Section
 Listing = base.Listing
@@ -21,12 +21,14 @@ SignerField = base.SignerField
 SECTIONS: tuple[type[Section], ...] = (
     files.CsvSource,
     files.JsonlSource,
+    sql.SqlSource,
     webhook.WebhookSource,
 )
 
 Source = Annotated[
     files.CsvSource
     | files.JsonlSource
+    | sql.SqlSource
     | webhook.WebhookSource,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from deliverybot import errors
 from deliverybot.sources import columns, files
 from deliverybot.sources import reading as readings
 
 #: Rows at the start that are tried, and bad ones among them that are shown.
-_TRIED, _SHOWN = 1000, 3
+TRIED, _SHOWN = 1000, 3
+_EMPTY = "there is no signature in it yet"
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -28,48 +30,57 @@ def changed(name: str) -> errors.Fault:
 
 def look(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
     """Say what a reading of this file would find."""
-    found = reading.found
-    faults = [_fault("ok", file, f"the file is there: {_form(reading)}")]
+    found, name = reading.found, file.name
+    faults = [_fault("ok", name, f"the file is there: {_form(reading)}")]
     if reading.guessed:
         what = f"the encoding {reading.mark.encoding} is a guess"
         hint = f'look at the names in a preview; then set encoding = "{reading.mark.encoding}"'
-        faults.append(_fault("warning", file, what, hint))
+        faults.append(_fault("warning", name, what, hint))
     if not found.header:
-        return [*faults, _fault("warning", file, "there is no signature in it yet")]
-    problems = found.problems()
-    faults += [_fault("fault", file, what, hint) for what, hint in problems]
-    if found.at:
-        pairs = (f"{field} from {found.header[place]!r}" for field, place in found.at.items())
-        faults.append(_fault("ok", file, f"fields found: {', '.join(pairs)}"))
-    if found.dropped and not problems:
-        what = f"dropped at the door, never stored: {columns.listed(found.dropped)}"
-        faults.append(_fault("ok", file, what))
+        return [*faults, _fault("warning", name, _EMPTY)]
+    faults += fields(name, found)
     if not any(field in found.at or field in found.missing for field in columns.KEYS):
         what = "no id, e-mail address or time of signing: people of one name cannot be told apart"
         hint = (
             "each row counts as one signer, by its place in the file, so the file must only grow "
             "at its end; better map `id`, `email` or `signed_at` under [source]"
         )
-        faults.append(_fault("warning", file, what, hint))
-    return faults if problems else faults + _tried(file, reading)
+        faults.append(_fault("warning", name, what, hint))
+    if found.problems():
+        return faults
+    rows = list(itertools.islice(reading.rows(), TRIED))
+    return faults + tried(name, rows, only=bool(found.only))
 
 
-def _tried(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
-    rows = list(itertools.islice(reading.rows(), _TRIED))
-    if not rows and reading.found.only:
+def fields(name: str, found: columns.Found) -> list[errors.Fault]:
+    """Say which columns are read, missing, dropped; `name` is the file or the address."""
+    problems = found.problems()
+    faults = [_fault("fault", name, what, hint) for what, hint in problems]
+    if found.at:
+        pairs = (f"{field} from {found.header[place]!r}" for field, place in found.at.items())
+        faults.append(_fault("ok", name, f"fields found: {', '.join(pairs)}"))
+    if found.dropped and not problems:
+        what = f"dropped at the door, never stored: {columns.listed(found.dropped)}"
+        faults.append(_fault("ok", name, what))
+    return faults
+
+
+def tried(name: str, rows: Sequence[files.Row], *, only: bool = False) -> list[errors.Fault]:
+    """Say which of the first rows would be left out."""
+    if not rows and only:
         what = "there is no signature in it that counts by `only`"
         hint = "if all of its rows should count, write only = {} under [source]"
-        return [_fault("warning", file, what, hint)]
+        return [_fault("warning", name, what, hint)]
     if not rows:
-        return [_fault("warning", file, "there is no signature in it yet")]
+        return [_fault("warning", name, _EMPTY)]
     bad = [row for row in rows if row.values is None]
     faults = [
-        _fault("warning", file, f"this row would be left out: {row.problem}", line=row.line)
+        _fault("warning", name, f"this row would be left out: {row.problem}", line=row.line)
         for row in bad[:_SHOWN]
     ]
     if len(bad) > _SHOWN:
         what = f"of the first {len(rows)} rows, {len(bad)} would be left out"
-        faults.append(_fault("warning", file, what))
+        faults.append(_fault("warning", name, what))
     return faults
 
 
@@ -81,7 +92,5 @@ def _form(reading: readings.Reading) -> str:
     return f"JSON lines in {mark.encoding}"
 
 
-def _fault(
-    level: str, file: files.File, what: str, hint: str = "", *, line: int = 1
-) -> errors.Fault:
-    return errors.Fault(level=level, what=what, hint=hint, file=file.name, line=line)
+def _fault(level: str, name: str, what: str, hint: str = "", *, line: int = 1) -> errors.Fault:
+    return errors.Fault(level=level, what=what, hint=hint, file=name, line=line)
