@@ -7,7 +7,7 @@ import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone
 
 from deliverybot import campaign as campaigns
-from deliverybot import model, screen
+from deliverybot import model, screen, suspicions
 from deliverybot.sources import exports, files
 
 _YES = frozenset(
@@ -44,6 +44,7 @@ class Clerk:
         self._zone = zoneinfo.ZoneInfo(campaign.timezone)
         self._dates = exports.of(campaign.source).dates
         self._consent = campaign.consent
+        self._watch = suspicions.watch(campaign.targets)
         self._yes = _YES | {word.strip().casefold() for word in campaign.consent.yes}
         #: Tells the rows of an imported file from those of the campaign's own.
         self._copy = copy
@@ -74,20 +75,25 @@ class Clerk:
         key_email = self._key_email(email, line) if email else None
         where = f"{shown}\n{city}\n{postcode}\n{country}"
         key = self._row_key(id_.strip(), key_email, signed_at, where, number)
+        name = self._public(shown, line)
+        listed = self._allows(public, line) if "public" in asked else default.public
+        named = self._allows(to_target, line) if "to_target" in asked else default.to_target
         return model.Signer(
             key_id=key,
             key_email=key_email,
-            name=self._public(shown, line),
+            name=name,
             city=self._public(city, line),
             region=self._public(self._place(region), line),
             country=self._public(country, line),
             postcode=self._public(postcode, line),
             comment=screen.without_private(screen.clean_block(comment)) if comment else "",
             signed_at=signed_at,
-            public=self._allows(public, line) if "public" in asked else default.public,
-            to_target=self._allows(to_target, line) if "to_target" in asked else default.to_target,
+            public=listed,
+            to_target=named,
             mail=self._allows(mail, line) if "mail" in asked else default.mail,
             sms=self._allows(sms, line) if "sms" in asked else default.sms,
+            # Nobody need look at a name that is printed nowhere.
+            flags=suspicions.of(name, targets=self._watch) if listed or named else (),
         )
 
     def _row_key(
