@@ -7,7 +7,6 @@ kind; one that may be somebody's is left alone.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,6 +85,9 @@ _TEMPLATE = re.compile(r"\{\{|\{%|\$\{|<[a-z/!][^>]*>|\[[^\]]*name[^\]]*\]", re.
 #: What may be more than a letter or a mark in a word of a name; a look at the whole tells.
 _ODD = re.compile(r"[/\\@=+<>{}\[\]|?!;$%#_]|[.。．｡]\w|:\S|^[-–—‐－＝＋＠]")
 _LONGEST = 1_000
+_MOST_MET = 50_000
+#: From here on scripts put no blank between the family name and the given one, or need none.
+_HANGUL = "\u1100"
 _MARK = "?"
 
 
@@ -123,6 +125,8 @@ class Watch:
     people: tuple[_Person, ...]
     #: A name with none of these words is an ordinary one.
     alarms: frozenset[str]
+    #: Words met before that are none of them, as written: those of names come again and again.
+    met: set[str] = dataclasses.field(default_factory=set, repr=False, compare=False)
 
 
 def watch(targets: Iterable[Named]) -> Watch:
@@ -132,23 +136,29 @@ def watch(targets: Iterable[Named]) -> Watch:
     for person in people:
         alarms |= {*person.words, *person.runs, *_swapped(sorted(person.words))}
         # Chinese and Korean names may be written with a blank, or without.
-        alarms |= {part for run in person.runs for at in (1, 2) for part in (run[:at], run[at:])}
+        close = [run for run in person.runs if run >= _HANGUL]
+        alarms |= {part for run in close for at in (1, 2) for part in (run[:at], run[at:])}
     return Watch(people, frozenset(alarms - {""}))
 
 
 def of(name: str, *, targets: Watch | None = None) -> tuple[str, ...]:
     """Return why a person should look at this clean name: kinds of `KINDS`, mostly none.
 
-    Whatever the text, it never fails.  An ordinary name takes well below a
-    microsecond, since the words of names come again and again.
+    Whatever the text, it never fails.  An ordinary name of words met before
+    takes well below a microsecond.
     """
     known = targets or _NO_TARGETS
-    if len(name) < _LONGEST and known.alarms.isdisjoint(map(_word, name.split(" "))):
+    words = name.split(" ")
+    if known.met.issuperset(words):
+        return ()
+    if len(name) < _LONGEST and known.alarms.isdisjoint(map(_word, words)):
+        if len(known.met) > _MOST_MET:
+            known.met.clear()
+        known.met.update(words)
         return ()
     return tuple(kind for kind, found in _FINDERS.items() if found(name, known))
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def _word(word: str) -> str:
     """Return a word in the one form, or the mark where the whole name needs a look."""
     folded = look_alikes.fold(word)
