@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import build
 from deliverybot import access as accounts
 from deliverybot import campaign as campaigns
-from deliverybot import errors, ledger, origins, screen, signatures, sources
+from deliverybot import errors, ledger, plugins, screen, signatures, sources
 from deliverybot.origins import statements
 from deliverybot.sources import database, keyset, kinds, plain
 
@@ -333,7 +333,7 @@ def test_a_hundred_thousand_rows_in_little_memory(table: Table) -> None:
     def peak(upto: int) -> int:
         tracemalloc.start()
         rows = 0
-        for page in origins.find("sql")(errand).pages(None):
+        for page in plugins.find(plugins.SOURCES, "sql")(errand).pages(None):
             rows += len(page.rows)
             if rows >= upto:
                 break
