@@ -19,8 +19,8 @@ from deliverybot import (
     relay_health,
 )
 from deliverybot import campaign as campaigns
-from deliverybot import posts as news
-from deliverybot.ledger import records
+from deliverybot import posts as news_of
+from deliverybot.ledger import news, records
 from deliverybot.mail import frozen
 
 #: States in which a person must do something.
@@ -114,6 +114,8 @@ class Status:
     unmatched: dict[str, int] = dataclasses.field(default_factory=dict)
     #: What was not, or not surely, forwarded, in words.
     not_forwarded: tuple[str, ...] = ()
+    #: Outlets that nothing is posted on now.
+    resting: tuple[news.Rest, ...] = ()
     #: Why nothing is sent or posted until a person says so; empty where that is not so.
     doubt: str = ""
 
@@ -131,6 +133,10 @@ class Status:
             }
             if self.relay.paused
             else None,
+            "outlets": [
+                {"outlet": one.outlet, "since": one.since, "until": one.until, "why": one.why}
+                for one in self.resting
+            ],
             "mailbox": self.mailbox
             and {"read_at": self.mailbox.read_at, "problem": self.mailbox.problem or None},
             "unmatched": self.unmatched,
@@ -169,7 +175,7 @@ def status(
         reasons += [
             f"post {row.id} on {row.outlet} cannot go: the campaign tells nothing there any more"
             for row in posts
-            if row.state in {"approved", "retrying"} and not news.wanted(row, known)
+            if row.state in {"approved", "retrying"} and not news_of.wanted(row, known)
         ]
         one = _standing(book, campaign, standing, letters, posts, reasons, now)
         returns = back.get(campaign.slug, {})
@@ -178,10 +184,23 @@ def status(
     mailbox = book.returns.mailbox(settings.inbox.name) if settings.inbox else None
     trouble += relay.paused + len(lost) + bool(mailbox and mailbox.problem)
     doubt = installation.of(book, settings.state)
+    resting = _resting(book, now)
+    trouble += len(resting)
     return Status(
         campaigns=tuple(found), waiting=waiting + bool(doubt), trouble=trouble + bool(doubt),
         mailbox=mailbox, unmatched=back.get("", {}), not_forwarded=lost, relay=relay, doubt=doubt,
+        resting=resting,
     )  # fmt: skip
+
+
+def _resting(book: ledger.Ledger, now: dt.datetime) -> tuple[news.Rest, ...]:
+    """Return the outlets that are left alone.
+
+    Whoever looks may not have the secrets that tell whether an account has
+    changed, so all of them are named until a post got through.
+    """
+    rests = book.news.rests().values()
+    return tuple(one for one in rests if one.until is None or one.until > now)
 
 
 def _not_forwarded(book: ledger.Ledger) -> Iterator[str]:

@@ -56,9 +56,9 @@ async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
     now = desk.clock()
     posts.drop_stale(book, desk.campaigns, now)
     waiting = collections.defaultdict[str, list[records.Post]](list)
-    resting = {name for name, _ in _resting(book, desk.settings, now)}
+    left_alone = {rest.outlet for rest in resting(book, desk.settings, now)}
     for row in book.posts.ready(now):
-        if row.outlet not in resting and posts.wanted(row, desk.campaigns):
+        if row.outlet not in left_alone and posts.wanted(row, desk.campaigns):
             waiting[row.outlet].append(row)
     troubles = await asyncio.gather(
         *(_in_turn(book, rows, desk) for rows in waiting.values()), return_exceptions=True
@@ -221,16 +221,16 @@ def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
 # --- outlets that need rest ---------------------------------------------------------------------
 
 
-def _resting(
+def resting(
     book: ledger.Ledger, settings: config.Settings, now: dt.datetime
-) -> Iterator[tuple[str, news.Rest]]:
-    """Yield the outlets that nothing may be posted on now."""
+) -> Iterator[news.Rest]:
+    """Yield the outlets that nothing may be posted on now, and why."""
     for name, rest in book.news.rests().items():
         if rest.until is not None and rest.until <= now:
             continue
         if rest.until is None and rest.section != section_hash(book, settings, name):
             continue  # somebody has changed the account
-        yield name, rest
+        yield rest
 
 
 def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> str:

@@ -114,4 +114,27 @@ def posts_resolve(call: out.Call, ident: int, posted: str | None, again: bool, w
     click.echo(f"{new}: post {row.id}")
 
 
+@posts.command("resume")
+@click.argument("outlet")
+@out.pass_call
+def posts_resume(call: out.Call, outlet: str) -> None:
+    """Use an outlet again that nothing is posted on.
+
+    An outlet whose account was refused is left alone until its section or its
+    secrets change, one that asked for patience until its time is over; this
+    ends both at once.
+    """
+    settings = call.settings()
+    if outlet not in settings.outlets:
+        raise errors.UsageError(
+            f"config.toml has no outlet {outlet!r}",
+            hint=f"the outlets are: {', '.join(settings.outlets) or 'none'}",
+        )
+    book = call.book(settings)
+    if book.news.resume(outlet, who=out.person(), why="resumed by hand", now=out.now()):
+        click.echo(f"resumed: {outlet}")
+    else:
+        click.echo(f"{outlet} was not left alone; nothing to do")
+
+
 COMMANDS = (posts,)

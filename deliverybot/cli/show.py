@@ -13,6 +13,7 @@ from deliverybot.cli import out
 
 if TYPE_CHECKING:
     from deliverybot import overview
+    from deliverybot.ledger import news
 
 #: With --exit-code: something waits for a person.
 WAITS = 3
@@ -66,11 +67,21 @@ def _show(state: overview.Status) -> None:
             out.reason(why)
     if state.relay.paused:
         out.reason(state.relay.said())
+    for rest in state.resting:
+        out.reason(_resting(rest))
     _mailbox(state)
     if state.doubt:
         out.reason(f"nothing is sent or posted: {state.doubt}")
         out.reason("look what happened; `deliverybot db confirm` lets things go on")
     click.echo(f"{state.waiting} waiting for a person, {state.trouble} in trouble")
+
+
+def _resting(rest: news.Rest) -> str:
+    """Say since when and why nothing is posted on an outlet."""
+    since = f"nothing is posted on {rest.outlet} since {rest.since:%Y-%m-%d %H:%M} UTC: {rest.why}"
+    if rest.until is not None:
+        return f"{since}; it is used again at {rest.until:%Y-%m-%d %H:%M} UTC"
+    return f"{since}; mend its account, or `deliverybot posts resume {rest.outlet}`"
 
 
 def _mailbox(state: overview.Status) -> None:

@@ -36,6 +36,8 @@ _TEXT_MAX = 300
 #: Digits of a number that somebody means: an id has 19.  Seconds that a network may ask for.
 _DIGITS_MAX, _PAUSE_MAX = 25, 86_400.0
 _FORBIDDEN, _TOO_MANY = 403, 429
+#: The tokens are not taken; the credit is used up.
+_ACCOUNT = frozenset({401, 402})
 
 
 class X(outlets.Outlet):
@@ -67,6 +69,8 @@ class X(outlets.Outlet):
     @typing_extensions.override
     async def publish(self, post: outlets.Draft) -> model.Reply:
         """Post it once; see `outlets.Outlet`."""
+        if missing := self._missing():
+            return _reply(model.Outcome.REFUSED, missing, account=True)
         unfit = self._unfit(post.text)
         if unfit:
             return _reply(model.Outcome.REFUSED, unfit)
@@ -108,8 +112,6 @@ class X(outlets.Outlet):
         return f"put each into a secret file: outlets/{self._name}/consumer_key and so on"
 
     def _unfit(self, text: str) -> str:
-        if self._missing():
-            return self._missing()
         found = twitter_text.parse_tweet(text)
         if found.weightedLength > _LIMIT:
             return f"the text counts {found.weightedLength} on X, which takes {_LIMIT}"
@@ -237,11 +239,12 @@ def _read(
     if status == _FORBIDDEN and "duplicate" in said.lower():
         text = f"an equal post is there already, maybe ours: {said}"
         return _reply(model.Outcome.UNSURE, text, status)
+    if not 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
+        return _reply(model.Outcome.UNSURE, said, status)
     if status == _TOO_MANY:
-        return _reply(model.Outcome.LATER, said, status, retry_after=_pause(headers, now))
-    if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
-        return _reply(model.Outcome.REFUSED, said, status)
-    return _reply(model.Outcome.UNSURE, said, status)
+        wait = _pause(headers, now)
+        return _reply(model.Outcome.LATER, said, status, retry_after=wait, account=True)
+    return _reply(model.Outcome.REFUSED, said, status, account=status in _ACCOUNT)
 
 
 def _json(body: bytes) -> dict[str, object]:
@@ -288,7 +291,9 @@ def _reply(
     *,
     url: str = "",
     retry_after: float | None = None,
+    account: bool = False,
 ) -> model.Reply:
     return model.Reply(
-        outcome=outcome, phase="post", code=code, text=text, url=url, retry_after=retry_after
-    )
+        outcome=outcome, phase="post", code=code, text=text, url=url, retry_after=retry_after,
+        account=account,
+    )  # fmt: skip
