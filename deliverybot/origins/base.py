@@ -20,6 +20,14 @@ SignerField = Literal[
 _Values = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
 
+#: Headers that belong to the connection, not to what is asked.
+_OURS = frozenset(
+    (
+        "host connection content-length transfer-encoding accept-encoding te upgrade range expect"
+    ).split()
+)
+
+
 class Section(values.Section):
     """When a source is read."""
 
@@ -84,6 +92,8 @@ class Fetched(Section):
         for name, value in headers.items():
             if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", name) or not value.isprintable():
                 raise faults.wrong(f"{name!r} is no header", 'such as { Accept = "text/html" }')
+            if name.lower() in _OURS or name.lower().startswith("if-"):
+                raise faults.wrong(f"deliverybot itself sets the header {name!r}", "leave it out")
             if re.search(r"auth|cookie|token|secret|key", name, re.IGNORECASE):
                 raise faults.wrong(
                     f"the header {name!r} seems to be a secret",

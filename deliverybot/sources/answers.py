@@ -12,6 +12,9 @@ from deliverybot import errors
 
 #: Values of one JSON answer; more fill the memory long before the bytes do.
 MOST_VALUES = 2_000_000
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+#: Bytes that tell a web page.
+_BEGIN = 512
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +67,6 @@ class Answer:
         """Return the JSON value: strictly, without NaN, keys given twice or text behind it."""
         if not self.raw.strip():
             raise self.error("the answer is empty, not JSON")
-        if self.kind in {"text/html", "application/xhtml+xml"} or self.raw.lstrip()[:1] == b"<":
-            what = "the answer is a web page, not JSON; it may be one to log in at"
-            raise self.error(what, "open the address yourself, without being logged in")
         if sum(map(self.raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise self.error(f"the JSON holds more than {MOST_VALUES:,} values")
         try:
@@ -74,8 +74,10 @@ class Answer:
                 self.raw.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_once
             )
         except UnicodeDecodeError:
+            self.refuse_page("JSON")
             raise self.error("the answer is not JSON: it is not UTF-8") from None
         except json.JSONDecodeError as error:
+            self.refuse_page("JSON")
             what = f"the answer is not JSON: {error.msg.lower()} in line {error.lineno}"
             raise self.error(what) from None
         except _Twice as error:
@@ -86,6 +88,17 @@ class Answer:
         if not self.is_whole and not isinstance(value, dict | list):
             raise self.error("the answer does not say where it ends, so it may be cut off")
         return value
+
+    def refuse_page(self, wanted: str, begin: bytes = b"") -> None:
+        """Raise where this is a web page in place of what is wanted; `begin` are its first bytes.
+
+        That is what a host answers, with 200, to who is not logged in.
+        """
+        begin = (begin or self.raw[:_BEGIN]).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        is_page = begin.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<!--"))
+        if is_page or (self.kind in _PAGES and begin.startswith(b"<")):
+            what = f"the answer is a web page, not {wanted}; it may be one to log in at"
+            raise self.error(what, "open the address yourself, without being logged in")
 
     def error(self, what: str, hint: str = "") -> errors.SourceError:
         """Make an error that names where this came from."""

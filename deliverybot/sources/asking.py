@@ -33,6 +33,7 @@ class Asker:
         self._prefix = prefix if header.lower() == "authorization" else ""
         #: The first address that is asked: the campaign's own.
         self.home: hosts.Place | None = None
+        self._question = section.model_dump_json(exclude={"every", "cron", "deadline", "most"})
 
     def begin(self, place: hosts.Place) -> None:
         """Check an address that is asked for: the first is the campaign's, it leads the others.
@@ -138,8 +139,7 @@ class Asker:
 
     def _mark(self, place: hosts.Place) -> str:
         """Return what tells this question from others, and tells nobody what was asked."""
-        asked = self._section.model_dump_json(exclude={"every", "cron", "deadline", "most"})
-        text = f"{asked}\n{place.url}".encode()
+        text = f"{self._question}\n{place.url}".encode()
         return hashlib.blake2b(text, key=self._errand.secret[:64], digest_size=16).hexdigest()
 
     def _check_account(self, place: hosts.Place) -> None:

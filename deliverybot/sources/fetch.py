@@ -140,7 +140,12 @@ class Door:
 
     def _ask(self, url: str, request: _Request) -> Answer | None:
         """Ask until there is an answer, as often as is decent."""
-        place = hosts.Place.of(url)
+        try:
+            place = hosts.Place.of(url)
+        except hosts.NotAsked as error:
+            what = f"this address is not asked: {error.why}"
+            hint = "an address such as https://example.org/petition.json"
+            raise errors.SourceError(what, hint=hint, file=error.shown) from None
         self._asker.begin(place)
         tries = TRIES if request.again else 1
         start = request.into.tell()
@@ -159,7 +164,7 @@ class Door:
                     hint = "the next reading tries again" if tries > 1 else ""
                     raise errors.SourceError(str(error), hint=hint, file=str(place)) from None
             except _Busy as error:
-                wait = wait if error.seconds is None else error.seconds
+                wait = max(wait, error.seconds or 0.0)
                 if turn == tries or wait > min(PATIENCE, self.left()):
                     raise _busy(error) from None
             self._rest(place, wait)
@@ -279,12 +284,15 @@ def _moved(head: wire.Head, place: hosts.Place, request: _Request) -> hosts.Plac
     target = head.headers.get("location", "")
     if not target:
         raise wire.Refused(f"it answers {head.status} and does not say where to go")
-    new = hosts.Place.of(place.joined(target))
-    why = hosts.may_lead(place, new)
-    if request.method != "GET":
+    try:
+        new = hosts.Place.of(place.joined(target))
+        shown, why = str(new), hosts.may_lead(place, new)
+    except hosts.NotAsked as error:
+        new, shown, why = place, error.shown, error.why
+    if not why and request.method != "GET":
         why = "what is sent goes to the campaign's own address only"
     if why:
-        raise wire.Refused(f"it sends us to {new}, which is not asked: {why}")
+        raise wire.Refused(f"it sends us to {shown}, which is not asked: {why}")
     return new
 
 

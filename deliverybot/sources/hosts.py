@@ -16,7 +16,7 @@ import re
 import urllib.parse
 from typing import Self
 
-from deliverybot import errors, values
+from deliverybot import values
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PORTS = {"http": 80, "https": 443}
@@ -35,6 +35,18 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SHOWN = 120
 
 
+class NotAsked(Exception):
+    """An address that cannot be asked: why, and how it may be shown."""
+
+    def __init__(self, why: str, url: str) -> None:
+        bare = re.sub(r"[?#].*", "?…", url, count=1, flags=re.DOTALL)
+        bare = re.sub(r"(?<=//)[^/]*@", "…@", bare)
+        super().__init__(why)
+        self.why = why
+        #: Without what may be secret or steers a terminal.
+        self.shown = "".join(sign if sign.isprintable() else "…" for sign in bare)[:_SHOWN]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
     """One address that can be asked."""
@@ -48,20 +60,20 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Read a web address; raises `errors.SourceError` for whatever is none of ours."""
+        """Read a web address; raises `NotAsked` for whatever is none of ours."""
         if any(sign <= " " or sign in '\x7f\\<>"`{}|^' for sign in url):
-            raise _refused(url, "it holds a character that no web address may hold")
+            raise NotAsked("it holds a character that no web address may hold", url)
         try:
             parts = urllib.parse.urlsplit(url)
             port = parts.port
         except ValueError:
-            raise _refused(url, "it is no web address") from None
+            raise NotAsked("it is no web address", url) from None
         if parts.scheme not in _PORTS:
-            raise _refused(url, "only http and https addresses are asked")
+            raise NotAsked("only http and https addresses are asked", url)
         if "@" in parts.netloc:
-            raise _refused(url, "it holds a user name or password")
+            raise NotAsked("it holds a user name or password", url)
         if port == 0 or not parts.hostname:
-            raise _refused(url, "it is no web address")
+            raise NotAsked("it is no web address", url)
         target = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
         if parts.query:
             target += "?" + urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
@@ -105,7 +117,7 @@ class Place:
         try:
             return urllib.parse.urljoin(self.url, reference)
         except ValueError:
-            raise _refused(str(self), "it leads to something that is no web address") from None
+            raise NotAsked("it is no web address", reference) from None
 
 
 def may_lead(old: Place, new: Place) -> str:
@@ -151,31 +163,19 @@ def _number(host: str) -> _IP | None:
 def _host(name: str, url: str) -> str:
     """Return the host in the form that the wire has."""
     if "%" in name:
-        raise _refused(url, "its host is no host")
+        raise NotAsked("its host is no host", url)
     if (number := _number(name)) is not None:
         return str(number)
     if _TWO_WAYS & set(name):
-        raise _refused(url, "its host has a letter that two rules read differently")
+        raise NotAsked("its host has a letter that two rules read differently", url)
     try:
         host = name if name.isascii() else name.encode("idna").decode()
     except UnicodeError:
-        raise _refused(url, "its host is no host") from None
+        raise NotAsked("its host is no host", url) from None
     host = host.lower().removesuffix(".")
     if not _NAME.fullmatch(host) or len(host) > _LONGEST_HOST:
-        raise _refused(url, "its host is no host")
+        raise NotAsked("its host is no host", url)
     last = host.rpartition(".")[2]
     if last.isdecimal() or re.fullmatch(r"0x[0-9a-f]*", last):
-        raise _refused(url, "its host is a number in an unusual spelling")
+        raise NotAsked("its host is a number in an unusual spelling", url)
     return host
-
-
-def _refused(url: str, why: str) -> errors.SourceError:
-    """Name an address that cannot be asked, without what may be secret in it."""
-    bare = re.sub(r"[?#].*", "?…", url, count=1, flags=re.DOTALL)
-    bare = re.sub(r"(?<=//)[^/]*@", "…@", bare)
-    bare = "".join(sign if sign.isprintable() else "…" for sign in bare)
-    return errors.SourceError(
-        f"this address is not asked: {why}",
-        hint="an address such as https://example.org/petition.json",
-        file=bare[:_SHOWN],
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import os
 import queue
 import select
 import socket
@@ -131,8 +132,10 @@ class Line:
         try:
             words = list(headers.items())
             request = self._talk.send(h11.Request(method=method, target=target, headers=words))
-        except h11.LocalProtocolError as error:
-            raise Refused(f"this cannot be asked: {error}") from None
+        except h11.LocalProtocolError:
+            # Not in its own words: they hold the header, and that may be a secret.
+            what = "this cannot be asked: a header or a secret has a character that none may have"
+            raise Refused(what) from None
         self._send((request or b"") + (self._talk.send(h11.Data(data=body)) or b""))
         self._talk.send(h11.EndOfMessage())
         for _ in range(ANNOUNCED):
@@ -166,11 +169,10 @@ class Line:
         try:
             while (event := self._talk.next_event()) is h11.NEED_DATA:
                 self._talk.receive_data(self._receive())
-        except h11.RemoteProtocolError as error:
-            ended = self._talk.trailing_data[1]
-            if ended:
+        except h11.RemoteProtocolError:
+            if self._talk.trailing_data[1]:
                 raise Broken("the answer was cut off") from None
-            raise Refused(f"what came is not HTTP: {error}") from None
+            raise Refused("what came is not HTTP, or has headers without end") from None
         return event
 
     def _secure(self, host: str, context: ssl.SSLContext) -> None:
@@ -240,7 +242,7 @@ def _connect(place: hosts.Place, budget: Budget, *, own: bool) -> socket.socket:
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
                 return sock
-            problem = f"there is no connection: {errno.errorcode.get(code, code)}"
+            problem = f"there is no connection: {os.strerror(code)}"
         except (Broken, OSError) as error:
             problem = f"there is no connection: {_why(error)}"
         except BaseException:
