@@ -33,13 +33,14 @@ DOORS = {
     "charset_normalizer": {"sources"},
     "click": {"cli"},
     # Locks what is brought to webhooks; signs for the mail servers, and for the reader.
-    "cryptography": {"arrivals", "mail.dkim", "mail.identity"},
+    "cryptography": {"arrivals", "mail.dkim", "mail.identity", "sources.sealed"},
     "flufl": {"mail"},
     "fontTools": {"pdf.embed", "pdf.fonts"},
     # Parses what sources answer, and opens no connection itself.
     "h11": {"sources.wire"},
     "holidays": {"hours"},
     "jinja2": {"render"},
+    "jmespath": {"expressions"},
     "markdown_it": {"render"},
     # Written by one, read again by the other.
     "pikepdf": {"pdf.writer", "pdf.gate"},

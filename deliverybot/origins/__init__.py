@@ -11,6 +11,7 @@ from typing import Annotated
 import pydantic
 
 from deliverybot.origins import base, files, sql, webhook
+from deliverybot.origins import base, files, web, webhook
 
 Section = base.Section
 Listing = base.Listing
@@ -23,12 +24,18 @@ SECTIONS: tuple[type[Section], ...] = (
     files.JsonlSource,
     sql.SqlSource,
     webhook.WebhookSource,
+    web.HttpJsonSource,
+    web.EpetitionsSource,
+    web.DecidimSource,
 )
 
 Source = Annotated[
     files.CsvSource
     | files.JsonlSource
     | sql.SqlSource
-    | webhook.WebhookSource,
+    | webhook.WebhookSource
+    | web.HttpJsonSource
+    | web.EpetitionsSource
+    | web.DecidimSource,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip
