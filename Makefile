@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail clean
+.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail benchmark-ingest clean
 
 PYTHON_RUN := .venv/bin/python -P
 
@@ -52,6 +52,10 @@ benchmark-volumes: ## long lists of names, against other engines (an hour; ARGS=
 benchmark-mail: ## handing letters over, against other ways (minutes; ARGS="--rounds 1")
 	@sh .ci/setup bench
 	@$(PYTHON_RUN) benchmarks/mail.py $(ARGS)
+
+benchmark-ingest: ## a million signatures, against the plainest loops (20 minutes; ARGS="--rows 50000")
+	@sh .ci/setup test
+	@$(PYTHON_RUN) benchmarks/ingest.py $(ARGS)
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

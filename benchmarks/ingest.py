@@ -40,6 +40,8 @@ from collections.abc import Iterator
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "tests"))
 
 APPENDED = 10_000
+#: Of the mixed rows: names that need more than a look, and people who signed before.
+FOREIGN, TWICE = 0.3, 0.05
 GIVEN = "Ada Bo Ines Owen Priya Tom Ngozi Mary-Jane Hannah Luis Ewa Sam Kim Noor Ali".split()
 FAMILY = "Example Muster Field Rivers Stone O'Neil Vale Lake Hill Marsh Brook Wood".split()
 TOWNS = "Leeds Bristol Hull York Derby Exeter Lincoln Durham Bath Ripon Wells Truro Ely".split()
@@ -214,11 +216,12 @@ def invented(count: int, mix: str, seed: int) -> Iterator[list[str]]:
     kept: list[tuple[str, str]] = []
     for number in range(count):
         name = f"{dice.choice(GIVEN)} {dice.choice(FAMILY)}"
-        mail = f"{name.split(maxsplit=1)[0].lower()}.{dice.getrandbits(40)}@{dice.choice(TOWNS).lower()}.example"
+        place = dice.choice(TOWNS)
+        mail = f"{name.partition(' ')[0].lower()}.{dice.getrandbits(40)}@{place.lower()}.example"
         ident = str(uuid.UUID(int=dice.getrandbits(128)))
-        if mix == "mixed" and dice.random() < 0.3:
+        if mix == "mixed" and dice.random() < FOREIGN:
             name = dice.choice(OTHERS)
-        if mix == "mixed" and kept and dice.random() < 0.05:
+        if mix == "mixed" and kept and dice.random() < TWICE:
             mail, same = dice.choice(kept)
             ident = dice.choice([ident, same])
         elif len(kept) < APPENDED:
@@ -226,8 +229,8 @@ def invented(count: int, mix: str, seed: int) -> Iterator[list[str]]:
         comment = " ".join(dice.choices(WORDS, k=12)) if number % 10 == 0 else ""
         when = f"2026-{number % 11 + 1:02}-{number % 28 + 1:02}T12:{number % 60:02}:00Z"
         yes = [dice.choice(["yes", "yes", "no"]) for _ in range(4)]
-        town, code = dice.choice(TOWNS), f"{dice.choice('ABLM')}{number % 99} {number % 7}XY"
-        yield [ident, name, mail, town, "", "United Kingdom", code, comment, when, *yes]
+        code = f"{dice.choice('ABLM')}{number % 99} {number % 7}XY"
+        yield [ident, name, mail, place, "", "United Kingdom", code, comment, when, *yes]
 
 
 def write(file: pathlib.Path, count: int, mix: str) -> None:
@@ -282,7 +285,8 @@ def sqlite_bare(place: pathlib.Path, url: str) -> int:
         rows = csv.reader(file)
         next(rows)
         marks = ", ".join("?" * len(HEADING))
-        book.executemany(f"INSERT OR IGNORE INTO signatures ({COLUMNS}) VALUES ({marks})", rows)
+        into = f"INSERT OR IGNORE INTO signatures ({COLUMNS})"
+        book.executemany(f"{into} VALUES ({marks})", rows)
     book.commit()
     book.close()
     return timed(started)
@@ -326,7 +330,8 @@ def postgres_file(place: pathlib.Path, url: str) -> int:
 
     with psycopg.connect(url.replace("+psycopg", "")) as book, book.cursor() as cursor:
         cursor.execute(TABLE.format(number="SERIAL PRIMARY KEY"))
-        query = f"COPY signatures ({COLUMNS}) FROM STDIN (FORMAT csv, HEADER, FORCE_NOT_NULL (region, comment))"
+        form = "FORMAT csv, HEADER, FORCE_NOT_NULL (region, comment)"
+        query = f"COPY signatures ({COLUMNS}) FROM STDIN ({form})"
         with (place / "faces.csv").open("rb") as file, cursor.copy(query) as copy:
             while part := file.read(1 << 16):
                 copy.write(part)

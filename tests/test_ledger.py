@@ -102,7 +102,7 @@ def test_taking_the_same_batch_again_changes_neither_list_nor_count(book: ledger
 @pytest.mark.parametrize("same", ["key_id", "key_email"])
 def test_a_person_is_recognised_by_either_key(book: ledger.Ledger, same: str, batches: int) -> None:
     ada = build.signer(1)
-    again = dataclasses.replace(build.signer(2), **{same: getattr(ada, same)})
+    again = build.signer(2)._replace(**{same: getattr(ada, same)})
     people = [[ada, again]] if batches == 1 else [[ada], [again]]
     for batch in people:
         build.take(book, batch)
@@ -113,8 +113,8 @@ def test_a_person_is_recognised_by_either_key(book: ledger.Ledger, same: str, ba
 
 
 def test_a_source_read_from_its_start_again_counts_no_duplicate_twice(book: ledger.Ledger) -> None:
-    ada, later = build.signer(1), dataclasses.replace(build.signer(2), key_email=b"e" * 16)
-    ada = dataclasses.replace(ada, key_email=b"e" * 16)
+    ada, later = build.signer(1), build.signer(2)._replace(key_email=b"e" * 16)
+    ada = ada._replace(key_email=b"e" * 16)
     for _ in range(3):
         build.take(book, [ada, later])
     standing = book.signatures.standing("faces")

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from deliverybot import model
-from deliverybot.ledger import tables, volumes
+from deliverybot.ledger import bulk, tables, volumes
 
 _T = tables.signatures
 _C = tables.campaigns
@@ -27,56 +27,67 @@ def listed(signer: model.Signer) -> bool:
     return named(signer) and not signer.flags
 
 
-def split(
-    tx: sa.Connection, campaign_id: int, signers: Sequence[model.Signer]
-) -> tuple[list[model.Signer], list[tuple[int, model.Signer]]]:
-    """Part new signers from known ones; the known come with their number or 0.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parted:
+    """A batch, parted into new signers and known ones."""
 
-    0 stands for somebody met earlier in the same batch.
-    """
-    by_id = _known(tx, campaign_id, "key_id", [s.key_id for s in signers if s.key_id])
-    by_email = _known(tx, campaign_id, "key_email", [s.key_email for s in signers if s.key_email])
+    fresh: list[model.Signer]
+    #: With their numbers on the list.
+    known: list[tuple[int, model.Signer]]
+    #: Rows of known signers, those met earlier in the same batch among them.
+    further: list[model.Signer]
+    #: The keys of rows among these that are signatures of their own.
+    keys: set[bytes]
+
+
+def split(tx: sa.Connection, campaign: sa.Row[Any], signers: Sequence[model.Signer]) -> Parted:
+    """Part new signers from known ones."""
+    by_id, by_email = dict[bytes | None, int](), dict[bytes | None, int]()
+    if campaign.last_number:
+        ids = [signer.key_id for signer in signers if signer.key_id]
+        emails = [signer.key_email for signer in signers if signer.key_email]
+        by_id = bulk.numbers(tx, campaign.id, "key_id", ids)
+        by_email = bulk.numbers(tx, campaign.id, "key_email", emails)
     fresh: list[model.Signer] = []
     known: list[tuple[int, model.Signer]] = []
     for signer in signers:
-        number = by_id.get(signer.key_id)
+        key_id, key_email = signer.key_id, signer.key_email
+        number = by_id.get(key_id)
         if number is None:
-            number = by_email.get(signer.key_email)
+            number = by_email.get(key_email)
         if number is not None:
             known.append((number, signer))
             continue
         fresh.append(signer)
         position = -len(fresh)  # negative: a place in `fresh`, not a number of the list
-        if signer.key_id:
-            by_id[signer.key_id] = position
-        if signer.key_email:
-            by_email[signer.key_email] = position
-    return _narrow_fresh(fresh, known), [(n, s) for n, s in known if n > 0]
+        if key_id:
+            by_id[key_id] = position
+        if key_email:
+            by_email[key_email] = position
+    further = [signer for _, signer in known]
+    return Parted(
+        fresh=_narrow_fresh(fresh, known),
+        known=[(number, signer) for number, signer in known if number > 0],
+        further=further,
+        keys={s.key_id for s in further if s.key_id and s.key_id not in by_id},
+    )
 
 
-def duplicates(
-    tx: sa.Connection,
-    campaign_id: int,
-    signers: Sequence[model.Signer],
-    fresh: Sequence[model.Signer],
-) -> int:
+def duplicates(tx: sa.Connection, campaign_id: int, parted: Parted) -> int:
     """Count the rows of people who signed before, and remember each by its own key.
 
     A source that is read again from its start brings the same rows; only a
     row without a key of its own cannot be told from a second signature.
     """
     table = tables.duplicates
-    keys = {signer.key_id for signer in signers if signer.key_id}
-    stored = set(_known(tx, campaign_id, "key_id", list(keys))) | {s.key_id for s in fresh}
     query = sa.select(table.c.key_id).where(
-        table.c.campaign_id == campaign_id, table.c.key_id.in_(keys - stored)
+        table.c.campaign_id == campaign_id, table.c.key_id.in_(parted.keys)
     )
-    met = {bytes(key) for key in tx.scalars(query)} if keys - stored else set()
-    new = [{"campaign_id": campaign_id, "key_id": key} for key in keys - stored - met]
+    met = {bytes(key) for key in tx.scalars(query)} if parted.keys else set[bytes]()
+    new = [(campaign_id, key) for key in parted.keys - met]
     if new:
-        tx.execute(sa.insert(table), new)
-    keyless = sum(not s.key_id for s in signers) - sum(not s.key_id for s in fresh)
-    return len(new) + keyless
+        bulk.insert(tx, table, ("campaign_id", "key_id"), new)
+    return len(new) + sum(not signer.key_id for signer in parted.further)
 
 
 def _narrow_fresh(
@@ -88,19 +99,8 @@ def _narrow_fresh(
             first = fresh[-number - 1]
             kept = {n: getattr(first, n) and getattr(again, n) for n in _PERMISSIONS}
             if any(kept[n] != getattr(first, n) for n in _PERMISSIONS):
-                fresh[-number - 1] = dataclasses.replace(first, **kept)
+                fresh[-number - 1] = first._replace(**kept)
     return fresh
-
-
-def _known(
-    tx: sa.Connection, campaign_id: int, column: str, keys: list[bytes]
-) -> dict[bytes | None, int]:
-    if not keys:
-        return {}
-    query = sa.select(_T.c[column], _T.c.number).where(
-        _T.c.campaign_id == campaign_id, _T.c[column].in_(keys)
-    )
-    return {bytes(key): number for key, number in tx.execute(query)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,48 +149,42 @@ def insert(
     """Give each new signer the next number."""
     if not fresh:
         return
-    rows = [
-        _row(campaign.id, campaign.last_number + place, signer, wording_id, now)
-        for place, signer in enumerate(fresh, 1)
-    ]
-    tx.execute(sa.insert(_T), rows)
+    rows = _rows(campaign.id, campaign.last_number, fresh, wording_id, now)
+    bulk.insert(tx, _T, _COLUMNS, rows)
     # Permissions never widen, so nobody else's comment can ever be printed.
     keys = [
-        {"campaign_id": row["campaign_id"], "number": row["number"]}
-        for row in rows
-        if row["comment"] and row["name"] and row["to_target"]
+        (campaign.id, number)
+        for number, signer in enumerate(fresh, campaign.last_number + 1)
+        if signer.comment and signer.name and signer.to_target
     ]
     if keys:
-        tx.execute(sa.insert(tables.comments), keys)
+        bulk.insert(tx, tables.comments, ("campaign_id", "number"), keys)
     flags = [
-        {"campaign_id": row["campaign_id"], "number": row["number"], "kind": kind}
-        for row, signer in zip(rows, fresh, strict=True)
+        (campaign.id, number, kind)
+        for number, signer in enumerate(fresh, campaign.last_number + 1)
+        if signer.flags
         for kind in signer.flags
     ]
     if flags:
-        tx.execute(sa.insert(tables.flags), flags)
+        bulk.insert(tx, tables.flags, ("campaign_id", "number", "kind"), flags)
 
 
-def _row(
-    campaign_id: int, number: int, signer: model.Signer, wording_id: int, now: dt.datetime
-) -> dict[str, Any]:
-    return {
-        "campaign_id": campaign_id,
-        "number": number,
-        "key_id": signer.key_id,
-        "key_email": signer.key_email,
-        "name": signer.name,
-        "city": signer.city,
-        "region": signer.region,
-        "country": signer.country,
-        "postcode": signer.postcode,
-        "comment": signer.comment,
-        "signed_at": signer.signed_at,
-        "taken_at": now,
-        "public": signer.public,
-        "to_target": signer.to_target,
-        "mail": signer.mail,
-        "sms": signer.sms,
-        "wording_id": wording_id,
-        "state": model.Signature.FLAGGED if signer.flags else model.Signature.ACTIVE,
-    }
+#: What `_rows` gives, in its order.
+_COLUMNS = (
+    "campaign_id", "number", "key_id", "key_email", "name", "city", "region", "country",
+    "postcode", "comment", "signed_at", "public", "to_target", "mail", "sms", "taken_at",
+    "wording_id", "state",
+)  # fmt: skip
+
+
+def _rows(
+    campaign_id: int, last: int, fresh: list[model.Signer], wording_id: int, now: dt.datetime
+) -> list[tuple[Any, ...]]:
+    """Return the rows of new signers, as the database takes them."""
+    taken_at, text = tables.text(now), tables.text
+    active, flagged = str(model.Signature.ACTIVE), str(model.Signature.FLAGGED)
+    return [
+        (campaign_id, number, *signer[:8], text(signer.signed_at) if signer.signed_at else None,
+         *signer[9:13], taken_at, wording_id, flagged if signer.flags else active)
+        for number, signer in enumerate(fresh, last + 1)
+    ]  # fmt: skip

@@ -66,11 +66,12 @@ class Signatures:
         """
         with self._db.write() as tx:
             campaign = _campaign(tx, slug)
-            fresh, known = intake.split(tx, campaign.id, signers)
-            narrowed = intake.narrow(tx, campaign.id, known)
+            parted = intake.split(tx, campaign, signers)
+            fresh = parted.fresh
+            narrowed = intake.narrow(tx, campaign.id, parted.known)
             wording_id = _wording(tx, campaign.id, wording, now)
             intake.insert(tx, campaign, fresh, wording_id, now)
-            duplicates = intake.duplicates(tx, campaign.id, signers, fresh)
+            duplicates = intake.duplicates(tx, campaign.id, parted)
             named = sum(map(intake.listed, fresh))
             values: dict[str, Any] = {
                 "last_number": _C.c.last_number + len(fresh),

@@ -15,6 +15,17 @@ from sqlalchemy import types
 FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
+def text(time: dt.datetime) -> str:
+    """Write a time as the ledger keeps it; a naive time is refused."""
+    if time.tzinfo is None:
+        message = "a time without a zone cannot go into the ledger"
+        raise ValueError(message)
+    if time.tzinfo is not dt.UTC:
+        time = time.astimezone(dt.UTC)
+    # A third of what strftime costs, which a million signatures feel.
+    return time.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
 class Utc(types.TypeDecorator[dt.datetime]):
     """An aware UTC time, kept as ``2026-11-22T00:50:00.000000Z``."""
 
@@ -22,14 +33,9 @@ class Utc(types.TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> str | None:
-        """Turn a time into text; a naive time is refused."""
+        """Turn a time into text."""
         del dialect
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            message = "a time without a zone cannot go into the ledger"
-            raise ValueError(message)
-        return value.astimezone(dt.UTC).strftime(FORMAT)
+        return None if value is None else text(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ANN401 - SQLAlchemy's signature
         """Turn text back into a time."""
