@@ -23,10 +23,12 @@ from apscheduler.triggers import cron, interval
 from deliverybot import (
     agenda,
     approvals,
+    clearing,
     config,
     deliveries,
     digests,
     dispatch,
+    erasure,
     errors,
     failures,
     forwards,
@@ -110,6 +112,7 @@ class Works:
             signers=dkim.load(settings),
             sealer=identity.load(settings),
         )
+        self._paper = paper.Desk(book=book, settings=settings, clock=clock, reporter=reporter)
         self._transport = mail.transport(settings)
         self._news = publishing.Desk(
             settings=settings,
@@ -122,6 +125,9 @@ class Works:
         )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
+        #: The same of lists behind links; and mails that came back and were looked at.
+        self._unlisted: set[str] = set()
+        self._looked: set[int] = set()
         self._readers = asyncio.Semaphore(READERS)
 
     async def start(self) -> None:
@@ -132,6 +138,7 @@ class Works:
         letters.tidy(self.book, self.settings)
         forwards.recover(self.book, self.settings, self.clock(), alone=self.book.single_process)
         await self.recover()
+        erasure.finish(self.book, self.settings, self.clock())
 
     async def recover(self) -> None:
         """Settle what dead workers left in hand."""
@@ -192,6 +199,7 @@ class Works:
 
     async def freeze(self) -> None:
         """Render every letter and write every post that is due, or made from other things now."""
+        await clearing.clear(self._paper, self._present(), self._unlisted)
         for campaign in self.campaigns.values():
             milestones.advance_dates(self.book, campaign, domain=self._domain, now=self.clock())
         troubles: list[Exception] = []
@@ -226,10 +234,7 @@ class Works:
 
     async def _make(self, row: records.Delivery, case: material.Case, inputs: str) -> None:
         self._reporter.rendering(row.campaign, row.target)
-        desk = paper.Desk(
-            book=self.book, settings=self.settings, clock=self.clock, reporter=self._reporter
-        )
-        await letters.freeze_one(row, case, desk)
+        await letters.freeze_one(row, case, self._paper)
         letters.forget(self.book, row.pdf, self.settings)
         letters.forget_list(self.book, row, self.settings)
         if self.book.deliveries.get(row.id).problem:
@@ -283,6 +288,7 @@ class Works:
             self.book, self.settings, box, self.clock
         ):
             pass
+        erasure.drop_returned(self.book, self.settings, self._looked)
         if not self._gate.shut():
             await forwards.forward(self.book, self._transport, self._desk)
 

@@ -118,15 +118,17 @@ def _state(row: records.Return, reply: model.Reply, now: dt.datetime) -> str:
 
 def _copy(desk: agenda.Desk, row: records.Return) -> built.Built:
     settings = desk.settings
-    raw = (settings.state / row.path).read_bytes()
-    fits = len(raw) <= settings.mail.max_message_bytes * SHARE
+    file = settings.state / row.path
+    # Somebody in it may have been erased since.
+    raw = file.read_bytes() if file.exists() else b""
+    fits = 0 < len(raw) <= settings.mail.max_message_bytes * SHARE
     copy = passed.Copy(
         from_name=settings.sender.name,
         from_address=settings.sender.address,
         to_address=settings.forward_to,
         reply_to=_answerer(raw) if row.kind == model.Return.ANSWER else "",
         subject=f"{_TITLES[model.Return(row.kind)]}: {row.subject or '(no subject)'}"[:200],
-        text="\n".join(_lines(row, attached=fits)) + "\n",
+        text="\n".join(_lines(row, _where(row, raw, attached=fits))) + "\n",
         raw=raw if fits else b"",
         sha256=row.sha256,
         date=row.at.replace(microsecond=0),
@@ -162,7 +164,16 @@ _UNTOLD = (
 )
 
 
-def _lines(row: records.Return, *, attached: bool) -> list[str]:
+def _where(row: records.Return, raw: bytes, *, attached: bool) -> str:
+    """Say where the mail itself is."""
+    if attached:
+        return "The mail as it came is attached."
+    if not raw:
+        return "The mail as it came is removed: a signer in the letter with it is erased."
+    return f"The mail as it came is too large to be attached; it lies in state_dir/{row.path}."
+
+
+def _lines(row: records.Return, where: str) -> list[str]:
     known = [f"Campaign: {row.campaign}", f"Target: {row.target}"]
     return [
         _MEANINGS[model.Return(row.kind)] if row.delivery_id else _UNTOLD,
@@ -174,8 +185,6 @@ def _lines(row: records.Return, *, attached: bool) -> list[str]:
         "",
         row.said,
         "",
-        "The mail as it came is attached."
-        if attached
-        else f"The mail as it came is too large to be attached; it lies in state_dir/{row.path}.",
+        where,
         f"deliverybot returns show {row.id}",
     ]

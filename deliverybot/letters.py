@@ -68,9 +68,11 @@ class Present:
         """Return what a letter is to be made from; None where it is made of just that.
 
         None, too, where its campaign or target is gone, and where it may have
-        arrived: a second copy must be the same.
+        arrived: a second copy must be the same, unless somebody in it is erased.
         """
         case = self.case(row.campaign, row.target, row.milestone_id)
+        if case is not None and row.erased_at is not None:
+            return case
         if case is None or row.handed_at is not None or row.part > 1:
             return None
         made = self.fingerprint(case) == row.inputs and not row.problem
@@ -143,16 +145,22 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     the same bytes.  What cannot be rendered is held with the reasons.
     """
     book, settings, clock = desk.book, desk.settings, desk.clock
-    values = _addressed(case, settings)
+    values = _addressed(case, settings) | {"part": row.part}
     if row.room:
         desk = dataclasses.replace(desk, most=row.room)
+    if row.part > 1:
+        desk = dataclasses.replace(desk, shares=frozen.shares(row))
     try:
         values |= await _foreseen(case, desk)
     except errors.LetterError as error:
         why = "the letter cannot be rendered as it stands"
         values |= {"problem": str(error)}
-        _freeze(book, row, values, approve=False, why=why, now=clock())
-        log.warning("delivery %d to %s is held:\n%s", row.id, row.target, error)
+        _freeze(desk, row, values, approve=False, why=why)
+        # The reasons may quote a signer's name, and nobody can take it out of a log again.
+        count = len(error.faults)
+        log.warning(
+            "delivery %d to %s is held, faults: %d; see `status`", row.id, row.target, count
+        )
         return
     now = clock()
     draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]
@@ -169,8 +177,12 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
         why = "what it is made from has changed; waits for approval"
     # Held without a problem, somebody holds it: no rule takes that back.
     by_hand = row.state == model.Delivery.HELD and not row.problem
-    approve = approved_by_rule(book, case) and not by_hand
-    _freeze(book, row, values, approve=approve, why=why, now=now, url=case.signers_url)
+    # What may have arrived, or has begun to, is another letter now: no rule sends that.
+    begun = row.handed_at is not None or row.part > 1
+    approve = approved_by_rule(book, case) and not by_hand and not begun
+    if not values["problem"]:
+        values["erased_at"] = None
+    _freeze(desk, row, values, approve=approve, why=why, url=case.signers_url)
     pages = "1 page" if values["pages"] == 1 else f"{values['pages']} pages"
     log.info("delivery %d to %s is rendered: %s", row.id, row.target, pages)
 
@@ -187,7 +199,6 @@ def _addressed(case: material.Case, settings: config.Settings) -> dict[str, obje
         "from_address": settings.sender.address,
         "reply_to": settings.sender.reply_to,
         "language": case.campaign.language,
-        "part": 1,
     }
 
 
@@ -201,16 +212,16 @@ def _proved(row: records.Delivery, settings: config.Settings, now: dt.datetime) 
 
 
 def _freeze(
-    book: ledger.Ledger,
+    desk: paper.Desk,
     row: records.Delivery,
     values: dict[str, object],
     *,
     approve: bool,
     why: str,
-    now: dt.datetime,
     url: str = "",
 ) -> None:
     """Write it down, unless somebody has moved the row while it was rendered."""
+    book, now = desk.book, desk.clock()
     try:
         file = json.loads(str(values.get("linked") or "{}"))
         link = ledger.Made(
@@ -220,6 +231,10 @@ def _freeze(
         book.deliveries.freeze(row, values, approve=approve, why=why, now=now, also=also)
     except errors.WrongState as error:
         log.info("%s; the next run looks at it again", error)
+        # Nobody has these files now, and whoever moved it may have erased somebody in them.
+        forget(book, str(values.get("pdf", "")), desk.settings)
+        made = dataclasses.replace(row, linked=str(values.get("linked", "")))
+        forget_list(book, made, desk.settings)
 
 
 async def _foreseen(case: material.Case, desk: paper.Desk) -> dict[str, object]:
@@ -337,7 +352,7 @@ def pdf_path(case: material.Case, page: render.Page, desk: paper.Desk) -> pathli
     whom = "all" if case.campaign.delivery.addressees == "all" else case.target.id
     key = case.milestone.key.removeprefix("on:").replace(":", "")
     inputs = material.inputs(case, desk.settings)
-    said = "\0".join((inputs, page.before, page.after, str(desk.room)))
+    said = "\0".join((inputs, page.before, page.after, str(desk.room), *map(str, desk.shares)))
     stamp = hashlib.sha256(said.encode()).hexdigest()[:12]
     name = f"{key}-v{case.milestone.version}-{whom}-{stamp}.pdf"
     return pathlib.Path("letters") / case.campaign.slug / name

@@ -68,6 +68,7 @@ class Signature(enum.StrEnum):
     FLAGGED = "flagged"  #: counts, is not named until a person has looked at it
     HIDDEN = "hidden"  #: counts, is not named
     WITHDRAWN = "withdrawn"  #: neither counts nor is named; its number stays taken
+    ERASED = "erased"  #: nobody: as withdrawn, and nothing is left of the signer
 
 
 class Suppression(enum.StrEnum):
@@ -108,6 +109,9 @@ class Forward(enum.StrEnum):
     UNSURE = "unsure"  #: nobody: it may have arrived; `returns show` has the mail
     REFUSED = "refused"  #: nobody: the relay does not take it; `returns show` has the mail
 
+
+#: A signature in one of these does not count.
+GONE = frozenset({"withdrawn", "erased"})
 
 #: From each state of a delivery, the states it may move to.
 #:

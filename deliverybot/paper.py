@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 
-from deliverybot import config, ledger, model, render, screen, volumes
+from deliverybot import config, errors, ledger, model, render, screen, volumes
 from deliverybot.pdf import bindery, child, press, volume
 
 
@@ -26,6 +26,8 @@ class Desk:
     seal: bool = True
     #: Bytes that a mail may have, where one was refused as too large; 0: as config.toml says.
     most: int = 0
+    #: First and last volume of each mail, where the first of them have left already.
+    shares: tuple[tuple[int, int], ...] = ()
 
     @property
     def limits(self) -> child.Limits:
@@ -103,8 +105,10 @@ async def letter(
         for old in parts_of(out):
             old.unlink()
         parts: tuple[Piece, ...] = (_piece(whole, _told(files, 1, 1)),)
-        if whole.size > desk.room:
-            shares = bindery.parts(files, whole, front.stat().st_size, desk.room)
+        if desk.shares or whole.size > desk.room:
+            shares = _shares(files, desk.shares) or bindery.parts(
+                files, whole, front.stat().st_size, desk.room
+            )
             parts = await _parts(facts, front, shares, out, folder=folder, desk=desk, binder=binder)
         return Printed(pages=whole.pages, sha256=whole.sha256, size=whole.size, parts=parts)
 
@@ -138,6 +142,17 @@ def parts_of(path: pathlib.Path) -> list[pathlib.Path]:
     beside = path.parent.glob(f"{glob.escape(path.stem)}-*of*.pdf")
     name = re.compile(rf"{re.escape(path.stem)}-[0-9]+of[0-9]+\.pdf")
     return sorted(file for file in beside if name.fullmatch(file.name))
+
+
+def _shares(
+    files: Sequence[pathlib.Path], kept: Sequence[tuple[int, int]]
+) -> list[Sequence[pathlib.Path]]:
+    """Return the volumes of each mail as they were parted before; the first mails have left."""
+    if kept and kept[-1][1] != len(files):
+        what = "the list is in other volumes now than in the mails that have left"
+        hint = "put volume under [pdf] back to what it was, or cancel the rest of the letter"
+        raise errors.LetterError([errors.Fault(level="fault", what=what, hint=hint)])
+    return [files[first - 1 : last] for first, last in kept]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

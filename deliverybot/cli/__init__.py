@@ -19,6 +19,7 @@ from deliverybot.cli import (
     approvals,
     db,
     deliveries,
+    erasure,
     links,
     out,
     posts,
@@ -67,8 +68,8 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
 
 
 for group in (
-    setup, signatures, work, show, deliveries, posts, links, approvals, returns, suppressions, db,
-    rehearse, trial,
+    setup, signatures, erasure, work, show, deliveries, posts, links, approvals, returns,
+    suppressions, db, rehearse, trial,
 ):  # fmt: skip
     for command in group.COMMANDS:
         cli.add_command(command)

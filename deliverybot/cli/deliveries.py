@@ -204,7 +204,8 @@ def deliveries_resolve(call: out.Call, ident: int, answer: str | None, why: str)
     if new == "approved":
         values["handed_at"] = row.handed_at or now
     if answer == "resend":
-        new = "retrying" if row.state == "unsure" else "held"
+        # With somebody erased, the old bytes are gone: it is made anew, and looked at again.
+        new = "retrying" if row.state == "unsure" and row.erased_at is None else "held"
         values = {"next_try": None}
         if new == "held":
             # What is left of several mails does not forget that the first is there.

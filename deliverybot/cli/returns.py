@@ -58,8 +58,9 @@ def returns_show(call: out.Call, ident: int, as_json: bool) -> None:
     row = book.returns.get(ident)
     tries = book.returns.attempts(ident)
     log = list(book.audit.since(thing="return", ref=str(ident)))
-    raw = (settings.state / row.path).read_bytes()
-    text = returned.words(raw)
+    file = settings.state / row.path
+    # Somebody in it may have been erased since.
+    text = returned.words(file.read_bytes()) if file.exists() else ""
     if as_json:
         out.dump(known(row, settings) | {"text": text, "tries": tries, "audit": log})
         return
@@ -98,7 +99,7 @@ def known(row: records.Return, settings: config.Settings) -> dict[str, Any]:
         "subject": row.subject,
         "status": row.status or None,
         "said": row.said,
-        "file": str(settings.state / row.path),
+        "file": str(settings.state / row.path) if (settings.state / row.path).exists() else None,
         "sha256": row.sha256,
         "forward": row.forward or None,
         "forwarded_at": row.forwarded_at,

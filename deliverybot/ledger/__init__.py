@@ -17,6 +17,7 @@
     ledger.pacing       crowd
     ledger.relay        read, swap
     ledger.returns      take, mailbox, forwards
+    ledger.erasures     find, erase, go_on, removed, done
     ledger.audit        since, verify
 
 SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
@@ -35,6 +36,7 @@ from deliverybot import model
 from deliverybot.ledger import (
     arrivals,
     digests,
+    erasure,
     lock,
     migrate,
     news,
@@ -90,6 +92,7 @@ class Ledger:
         self.pacing = pacing.Pacing(database)
         self.returns = returns.Returns(database, self.deliveries, self.suppressions)
         self.links = link_verbs.Links(database)
+        self.erasures = erasure.Erasures(database, self.deliveries)
         self.audit = audits.Audit(database)
 
     @property
@@ -152,6 +155,10 @@ class Ledger:
         table = tables.meta
         with self._db.read() as tx:
             return tx.scalar(sa.select(table.c.value).where(table.c.key == key))
+
+    def compact(self) -> bool:
+        """Leave nothing of what was deleted in the database's files; see `Store.compact`."""
+        return self._db.compact()
 
     def addressed(self) -> set[str]:
         """Return every address that any letter was ever made for."""

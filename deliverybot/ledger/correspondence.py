@@ -1,4 +1,4 @@
-"""The tables of what goes on around a letter: who must not be written to, what came back, links."""
+"""The tables of what goes on around a letter: suppressions, what came back, links, erasures."""
 
 from __future__ import annotations
 
@@ -94,4 +94,23 @@ visits = sa.Table(
     sa.Column("first", sa.Integer, nullable=False, server_default="0"),
     sa.Column("bytes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("agent", sa.Text, nullable=False, server_default=""),
+)
+
+#: Signers who were erased, and what of them is still to be taken away.
+erasures = sa.Table(
+    "erasures",
+    tables.metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), nullable=False, index=True),
+    #: Numbers of the first and the last.
+    sa.Column("first", sa.Integer, nullable=False),
+    sa.Column("last", sa.Integer, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", tables.Utc, nullable=False),
+    #: JSON: `files` below state_dir, and `deliveries` on their way whose files wait.
+    sa.Column("todo", sa.Text, nullable=False),
+    #: Files that were taken away.
+    sa.Column("removed", sa.Integer, nullable=False, server_default="0"),
+    #: When nothing was left to do.
+    sa.Column("done_at", tables.Utc),
 )

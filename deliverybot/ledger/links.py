@@ -1,4 +1,4 @@
-"""Links to lists of signers: made with a letter, opened when it leaves, withdrawn by a person."""
+"""Links to lists of signers: made with a letter, opened when it leaves, withdrawn, renewed."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ class Links:
             query = query.where(_L.c.delivery_id.in_(deliveries))
         with self._db.read() as tx:
             return [records.Link.of(row) for row in tx.execute(query)]
+
+    def emptied(self) -> list[records.Link]:
+        """Return the links whose list was taken away, since somebody in it is erased."""
+        with self._db.read() as tx:
+            found = tx.execute(self._query().where(_L.c.sha256 == ""))
+            return [records.Link.of(row) for row in found]
 
     def get(self, ident: int) -> records.Link:
         """Return one link; a number that does not exist is a usage error."""
@@ -97,6 +103,15 @@ class Links:
             tx.execute(
                 sa.update(_L).where(_L.c.delivery_id == delivery, sooner).values(expires_at=until)
             )
+
+    def renew(self, ident: int, path: str, sha256: str, *, now: dt.datetime) -> None:
+        """Let a link lead to a list that was made anew, after somebody in the old one is erased."""
+        with self._db.change() as tx:
+            link = self._open(tx, ident)
+            values = {"path": path, "sha256": sha256, "made_at": now}
+            tx.execute(sa.update(_L).where(_L.c.id == ident, _L.c.sha256 == "").values(values))
+            why = f"a signer in its list is erased; the new one has the SHA-256 {sha256}"
+            self._record(tx, link, "renewed", who="deliverybot", why=why, now=now)
 
     def withdraw(self, ident: int, *, who: str, why: str, now: dt.datetime) -> None:
         """Let a link lead nowhere any more, for good."""

@@ -45,6 +45,8 @@ class Standing(Record):
     #: Failed readings since the last good one, and the time before which there is no other.
     failures: int
     not_before: dt.datetime | None
+    #: When all its signers were erased; nothing is taken in any more.
+    expired_at: dt.datetime | None
     count_state: str
     baseline: int | None
     jump: int | None
@@ -186,6 +188,8 @@ class Delivery(_Work):
     #: Of a delivery that carries others: JSON, what it was before their mail was written into it.
     alone: str
     sent_at: dt.datetime | None
+    #: When its files were taken away, since somebody in them is erased; None once made anew.
+    erased_at: dt.datetime | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +274,25 @@ class Link(Record):
         if self.expires_at is None:
             return "new"
         return "open" if now < self.expires_at else "expired"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure(Record):
+    """Signers who were erased, and what of them is still to be taken away."""
+
+    id: int
+    campaign: str
+    #: Numbers of the first and the last.
+    first: int
+    last: int
+    by: str
+    at: dt.datetime
+    #: JSON: `files` below state_dir, and `deliveries` on their way whose files wait.
+    todo: str
+    #: Files that were taken away.
+    removed: int
+    #: When nothing was left to do.
+    done_at: dt.datetime | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

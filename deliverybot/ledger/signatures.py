@@ -247,6 +247,10 @@ class Signatures:
                 raise errors.UsageError(message, hint="numbers stand in the letter's list")
             if row.state == state:
                 return
+            if model.Signature.ERASED in {row.state, state}:
+                message = f"signature {number} of {slug} is {row.state}; it cannot become {state}"
+                hint = "`deliverybot signatures erase` erases one, and nothing brings it back"
+                raise errors.WrongState(message, hint=hint)
             tx.execute(sa.update(_T).where(here).values(state=state))
             volumes.unseal(tx, campaign.id, [number])
             listed = (state == "active") - (row.state == "active") if intake.named(row) else 0

@@ -14,7 +14,8 @@ import os
 import pathlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -24,6 +25,8 @@ from deliverybot.ledger import tables
 
 #: Seconds that a writer waits for another one on SQLite.
 BUSY_SECONDS = 30
+#: Tables with words of signers, or of people about them.
+_TEXTS = ("signatures", "deliveries", "posts", "returns", "audit", "parcels")
 
 
 class Store:
@@ -80,6 +83,29 @@ class Store:
                     .with_for_update()
                 )
             yield connection
+
+    def compact(self) -> bool:
+        """Write the database anew, so that nothing of what was deleted stays in its files.
+
+        False where somebody reads in it just now, so that the write-ahead log
+        could not be emptied.  SQLite overwrites what is deleted, and yet pages
+        that were split keep copies of rows.  On PostgreSQL the tables that hold
+        people's texts are written anew; they are locked meanwhile.
+        """
+        with self._guard():
+            if not self.sqlite:
+                options = {"isolation_level": "AUTOCOMMIT"}
+                with self._engine.connect().execution_options(**options) as connection:
+                    for table in _TEXTS:
+                        connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
+                return True
+            raw = self._engine.raw_connection()
+            try:
+                return _rewritten(raw.cursor())
+            except sqlite3.Error as error:
+                raise _plain(exc.DBAPIError("", None, error), self.shown) from None
+            finally:
+                raw.close()
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -173,6 +199,15 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
             return
 
 
+def _rewritten(cursor: Any) -> bool:  # noqa: ANN401 - a driver's own cursor
+    """Rewrite an SQLite database and empty its log; False where a reader keeps the log."""
+    cursor.execute("VACUUM")
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    busy = bool(cursor.fetchone()[0])
+    cursor.close()
+    return not busy
+
+
 def _sqlite_begin(connection: sa.Connection) -> None:
     """Take the write lock at once: a later upgrade could fail half-way."""
     writing = connection.get_execution_options().get("deliverybot_write", False)
@@ -211,6 +246,25 @@ def record(  # noqa: PLR0913 - the columns of one audit row
     connection.execute(sa.insert(table), row)
     head = {"value": f"{row['seq']} {row['hash']}"}
     connection.execute(sa.update(tables.meta).where(tables.meta.c.key == "audit_head"), head)
+
+
+#: Stands in the log where words were that named somebody who is erased.
+REDACTED = "[erased]"
+
+
+def redact(tx: sa.Connection, rows: Collection[int], *, who: str, now: dt.datetime) -> None:
+    """Take the words out of rows of the audit log, and write into it that this was done.
+
+    Their hashes stay, so the chain holds; `Audit.verify` lets such a row pass
+    where a later one says that it was redacted.
+    """
+    table = tables.audit
+    for seq in rows:
+        tx.execute(sa.update(table).where(table.c.seq == seq).values(why=REDACTED))
+        record(
+            tx, at=now, who=who, thing="audit", ref=seq, campaign="", old="", new="redacted",
+            why="it named somebody who is erased",
+        )  # fmt: skip
 
 
 def chain(previous: str, row: dict[str, object]) -> str:

@@ -92,6 +92,8 @@ campaigns = sa.Table(
     sa.Column("read_at", Utc),
     #: Why the last reading failed; empty when it did not.
     sa.Column("problem", sa.Text, nullable=False, server_default=""),
+    #: When all its signers were erased, so long after its close; nothing is taken in any more.
+    sa.Column("expired_at", Utc),
     #: Failed readings since the last good one, and the time before which there is no other.
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", Utc),
@@ -330,6 +332,8 @@ deliveries = sa.Table(
     #: Of a delivery that carries others: JSON, what it was before their mail was written into it.
     sa.Column("alone", sa.Text, nullable=False, server_default=""),
     sa.Column("sent_at", Utc),
+    #: When its files were taken away, since somebody in them is erased; NULL once made anew.
+    sa.Column("erased_at", Utc),
     sa.UniqueConstraint("milestone_id", "version", "target"),
     sa.Index("ix_deliveries_state", "state"),
     sa.Index("ix_deliveries_email_handed_at", "email", "handed_at"),
@@ -384,7 +388,7 @@ audit = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     #: delivery, post, milestone, campaign, signature, comment, volume, address, return, link,
-    #: relay, ledger, test, outlet
+    #: relay, ledger, test, outlet, audit
     sa.Column("thing", sa.String(10), nullable=False),
     sa.Column("ref", sa.Text, nullable=False),
     sa.Column("campaign", sa.String(100), nullable=False),

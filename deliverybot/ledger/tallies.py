@@ -67,4 +67,4 @@ class Tallies:
 
 
 def _counted(slug: str, upto: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (_C.c.slug == slug, _T.c.number <= upto, _T.c.state != model.Signature.WITHDRAWN)
+    return (_C.c.slug == slug, _T.c.number <= upto, ~_T.c.state.in_(model.GONE))

@@ -66,8 +66,13 @@ def ready(pdf: pathlib.Path, sha256: str) -> Encoded:
 
 def forget(pdf: pathlib.Path) -> None:
     """Remove the encoded form of a PDF."""
-    for path in pdf.parent.glob(f"{glob.escape(pdf.name)}.*{_SUFFIX}"):
+    for path in forms(pdf):
         path.unlink(missing_ok=True)
+
+
+def forms(pdf: pathlib.Path) -> list[pathlib.Path]:
+    """Return the encoded forms of a PDF that are there."""
+    return sorted(pdf.parent.glob(f"{glob.escape(pdf.name)}.*{_SUFFIX}"))
 
 
 def all_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -149,6 +149,11 @@ def sound(row: Row, state_dir: pathlib.Path) -> bool:
         return False
 
 
+def shares(row: Row) -> tuple[tuple[int, int], ...]:
+    """Return the first and last volume of each mail of a letter in several."""
+    return tuple((mail[0]["volumes"][0], mail[0]["volumes"][1]) for mail in _files(row))
+
+
 def attached(row: Row) -> list[str]:
     """Return the files that a letter's mails carry, below state_dir."""
     return [file["path"] for mail in _files(row) for file in mail] or [row.pdf]

@@ -102,6 +102,27 @@ def words(raw: bytes) -> str:
         return ""
 
 
+def content(raw: bytes) -> list[tuple[str, str, bytes]]:
+    """Return type, file name and content of every part of a mail; none where it is not readable.
+
+    Texts are given in UTF-8, whatever they came in.
+    """
+    try:
+        parts = [part for part in parse(raw).walk() if not part.is_multipart()]
+        return [
+            (part.get_content_type(), part.get_filename() or "", _bytes(part)) for part in parts
+        ]
+    except Exception:  # noqa: BLE001 - as in `read`
+        return []
+
+
+def _bytes(part: email.message.Message) -> bytes:
+    found = part.get_payload(decode=True)
+    if not isinstance(found, bytes):
+        return b""
+    return _decoded(found, part).encode() if part.get_content_maintype() == "text" else found
+
+
 def _plain(message: email.message.Message) -> str:
     for part in message.walk():
         if part.get_content_type() == "text/plain" and not part.get_filename():

@@ -60,6 +60,9 @@ _SAID: Mapping[int, tuple[str, str]] = {
     503: ("This list cannot be read just now", f"Please try again later. {_ASK}"),
 }
 
+#: Somebody on the list was erased, and the list without that person is not made yet.
+_RENEWED = ("This list is being made anew", "Please try again in a few minutes.")
+
 
 class Lists:
     """Answers for lists of signers."""
@@ -103,6 +106,8 @@ class Lists:
     def _response(self, link: records.Link) -> responses.Response:
         if link.state(self._clock()) in {"withdrawn", "expired"}:
             return _page(410)
+        if not link.sha256:
+            return _page(503, _RENEWED)
         path = self._state / link.path
         try:
             encoded.sha256(path, link.sha256)
@@ -191,6 +196,6 @@ async def _refused(request: requests.Request, error: Exception) -> responses.Res
     return _page(status if status in _SAID else 404)
 
 
-def _page(status: int) -> responses.Response:
-    title, text = _SAID[status]
+def _page(status: int, said: tuple[str, str] | None = None) -> responses.Response:
+    title, text = said or _SAID[status]
     return responses.HTMLResponse(_PAGE.format(title=title, text=text), status_code=status)

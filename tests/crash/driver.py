@@ -24,7 +24,7 @@ from typing import Any
 
 from deliverybot import cli, daemon, overview, returns
 from deliverybot.cli import out, work
-from deliverybot.ledger import intake, queue, signatures, store
+from deliverybot.ledger import erasure, intake, queue, signatures, store
 from deliverybot.ledger import returns as ledger_returns
 from deliverybot.ledger import volumes as ledger_volumes
 from deliverybot.mail import folder as mail_folder
@@ -162,6 +162,13 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     ),
     "copy: while committing": at(store, "record", "after", moving("return", "sent")),
     "copy: after the commit": at(ledger_returns.Returns, "settle", "after"),
+    "erase: before it is written": at(erasure.Erasures, "erase", "before"),
+    "erase: while it is written": at(store, "record", "after", moving("signature", "erased")),
+    "erase: written": at(erasure.Erasures, "erase", "after"),
+    "erase: files are gone": at(erasure.Erasures, "removed", "before"),
+    "erase: before the rewriting": at(store.Store, "compact", "before"),
+    "erase: in the rewriting": at(store, "_rewritten", "after"),
+    "erase: before the end": at(erasure.Erasures, "done", "before"),
     "crossing": at(store, "record", "after", moving("milestone", "crossed")),
     "before the press": at(press, "press", "before"),
     "volume on disk": at(ledger_volumes.Volumes, "seal", "before"),
