@@ -18,7 +18,6 @@ from deliverybot import (
     agenda,
     approvals,
     config,
-    daemon,
     dispatch,
     errors,
     ledger,
@@ -27,6 +26,7 @@ from deliverybot import (
     outlets,
     publishing,
     rehearsed,
+    steps,
 )
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import copies, records
@@ -112,7 +112,7 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
     book, now = stage.book, stage.now
     before = {row.id: row for row in book.deliveries.select()}
     posted = {row.id for row in book.posts.select(states=("posted", "cancelled", "superseded"))}
-    works = daemon.Works(
+    works = steps.Works(
         book, stage.settings, stage.campaigns, clock=lambda: now, reporter=stage.reporter
     )
     asked, later = await _prepare(works, stage)
@@ -145,7 +145,7 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
 
 
 async def _prepare(
-    works: daemon.Works, stage: rehearsed.Stage
+    works: steps.Works, stage: rehearsed.Stage
 ) -> tuple[set[tuple[str, int]], dict[int, records.Delivery]]:
     """Read, cross, render, and say yes; return what was asked about and what was to wait."""
     for slug in stage.campaigns:

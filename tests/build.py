@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, ledger, milestones, model
+from deliverybot import config, ledger, milestones, model, steps
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import queue, records, tables
 from deliverybot.mail import built
@@ -217,9 +217,9 @@ def works(
     known: Iterable[campaigns.Campaign],
     options: config.Settings,
     clock: Clock,
-) -> daemon.Works:
+) -> steps.Works:
     """The daemon's steps, to be called one by one."""
-    return daemon.Works(
+    return steps.Works(
         book, options, {one.slug: one for one in known}, clock=clock, reporter=Silent()
     )
 

@@ -23,7 +23,7 @@ import pypdfium2
 import build
 import smtp_server
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, ledger, model
+from deliverybot import config, ledger, model, steps
 from deliverybot.ledger import records
 from deliverybot.pdf import bindery
 
@@ -68,7 +68,7 @@ class Bulk:
         return config.load(self.folder / "config.toml", environ=self.environ)
 
     @property
-    def works(self) -> daemon.Works:
+    def works(self) -> steps.Works:
         """The steps of a daemon that has just started."""
         return build.works(self.book, [self.plan], self.settings, self.clock)
 

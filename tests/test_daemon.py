@@ -17,7 +17,7 @@ import pytest
 import build
 from crash import bots, postbox
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, ledger, origins
+from deliverybot import config, daemon, errors, ledger, origins, steps
 from deliverybot.ledger import records
 
 AT_ONCE = 'first_reading = "deliver"\napproval = "none"'
@@ -131,7 +131,7 @@ async def test_once_that_is_stopped_ends_the_reading_behind_its_batch(here: Inst
     with here.book() as book:
         halting = Halting()
         known = {one.slug: one for one in here.known}
-        works = daemon.Works(book, here.settings, known, clock=here.clock, reporter=halting)
+        works = steps.Works(book, here.settings, known, clock=here.clock, reporter=halting)
         task = asyncio.create_task(daemon.once(works))
         assert await asyncio.to_thread(halting.read.wait, 60)
         task.cancel()

@@ -16,7 +16,7 @@ import pytest
 
 import build
 import smtp_server
-from deliverybot import agenda, config, daemon, ledger, model, render
+from deliverybot import agenda, config, ledger, model, render, steps
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
 from deliverybot.pdf import bindery
@@ -39,12 +39,12 @@ class House:
         self.server = server
         self.clock = build.Clock()
         self.known: dict[str, campaigns.Campaign] = {}
-        self.opened: list[daemon.Works] = []
+        self.opened: list[steps.Works] = []
         self.mail = {"TRANSPORT": "smtp", "HOST": "127.0.0.1", "SECURITY": "none"}
         self.mail |= {"PORT": str(server.port), "PER_HOUR": "1000"}
         self.works = self.open()
 
-    def open(self, **mail: str) -> daemon.Works:
+    def open(self, **mail: str) -> steps.Works:
         """Start anew, as after a restart of the bot."""
         build.settings(self.folder)
         named = {f"DELIVERYBOT_MAIL__{name}": text for name, text in (self.mail | mail).items()}

@@ -26,13 +26,13 @@ from deliverybot import campaign as campaigns
 from deliverybot import (
     cli,
     config,
-    daemon,
     erasure,
     errors,
     ledger,
     model,
     returns,
     signatures,
+    steps,
     traces,
 )
 from deliverybot import inbox as boxes
@@ -85,7 +85,7 @@ class Desk:
         return config.load(self.folder / "config.toml", environ=self.environ)
 
     @property
-    def works(self) -> daemon.Works:
+    def works(self) -> steps.Works:
         return build.works(self.book, [self.plan], self.settings, self.clock)
 
     @property

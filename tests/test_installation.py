@@ -13,7 +13,7 @@ import pytest
 import build
 import test_cli
 from deliverybot import campaign as campaigns
-from deliverybot import daemon, errors, installation, ledger
+from deliverybot import daemon, errors, installation, ledger, steps
 from deliverybot.ledger import copies, records
 
 HERE, ELSEWHERE = "a" * 16, "b" * 16
@@ -37,7 +37,7 @@ class World:
         with contextlib.closing(ledger.open_ledger(self.url)) as book:
             yield book
 
-    def works(self, book: ledger.Ledger) -> daemon.Works:
+    def works(self, book: ledger.Ledger) -> steps.Works:
         return build.works(book, [self.plan], build.settings(self.folder), self.clock)
 
     async def once(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, ledger, letters, model, paper
+from deliverybot import config, errors, ledger, letters, model, paper, steps
 from deliverybot.ledger import records
 
 NOW = build.NOW
@@ -42,7 +42,7 @@ class Desk:
     folder: pathlib.Path
     settings: config.Settings
     plan: campaigns.Campaign
-    works: daemon.Works
+    works: steps.Works
 
     def rows(self) -> list[records.Delivery]:
         return self.book.deliveries.select()

@@ -25,7 +25,7 @@ import bulk
 import smtp_server
 import test_web as site
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, links, material, model, render
+from deliverybot import config, errors, links, material, model, render, steps
 
 RULES = 'first_reading = "deliver"\napproval = "none"\nsigners = "link"\nlink_days = 30'
 URL = re.compile(r"https://campaigns\.example/signers/([A-Za-z0-9_-]{22})\b")
@@ -56,7 +56,7 @@ def one(tmp_path: pathlib.Path, made: pathlib.Path) -> Iterator[bulk.Bulk]:
         yield found
 
 
-def works(one: bulk.Bulk) -> daemon.Works:
+def works(one: bulk.Bulk) -> steps.Works:
     return build.works(one.book, [one.plan], bare(one), one.clock)
 
 

@@ -21,7 +21,7 @@ import pytest
 
 import build
 import postfix
-from deliverybot import config, daemon, ledger, model
+from deliverybot import config, daemon, ledger, model, steps
 from deliverybot.ledger import records
 from deliverybot.mail import built, pool, verp
 from deliverybot.mail import dkim as signing
@@ -105,7 +105,7 @@ class Installation:
     settings: config.Settings
     clock: build.Clock
     book: ledger.Ledger
-    works: daemon.Works
+    works: steps.Works
 
     async def once(self) -> None:
         await daemon.once(self.works)

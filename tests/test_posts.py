@@ -16,7 +16,7 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, errors, ledger, model, outlets, posts, publishing
+from deliverybot import config, errors, ledger, model, outlets, posts, publishing, steps
 from deliverybot.ledger import records
 
 NOW = build.NOW
@@ -31,7 +31,7 @@ class Desk:
     folder: pathlib.Path
     settings: config.Settings
     plan: campaigns.Campaign
-    works: daemon.Works
+    works: steps.Works
 
     def row(self) -> records.Post:
         return self.book.posts.select()[-1]

@@ -30,12 +30,12 @@ import build
 from deliverybot import campaign as campaigns
 from deliverybot import (
     config,
-    daemon,
     ledger,
     model,
     paper,
     preview,
     screen,
+    steps,
 )
 from deliverybot.ledger import records
 from deliverybot.pdf import bindery, fonts
@@ -75,7 +75,7 @@ class Desk:
 
     async def freeze(self) -> records.Delivery:
         """Start anew, make what is due; the latest letter."""
-        works = daemon.Works(
+        works = steps.Works(
             self.book, self.settings, {"faces": self.plan}, clock=self.clock, reporter=self.ear
         )
         await works.start()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deliverybot import errors
+from deliverybot import errors, steps
 from deliverybot.cli import out, progress
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
     # A run without end speaks in log lines, which stay readable where bars would come and go.
     telling = progress.reporter() if once else contextlib.nullcontext(progress.Lines())
     with contextlib.closing(call.book(settings)) as book, telling as reporter:
-        works = daemon.Works(book, settings, known, clock=out.now, reporter=reporter)
+        works = steps.Works(book, settings, known, clock=out.now, reporter=reporter)
         beside = [] if once or no_web else _web(book, settings, known)
         asyncio.run(daemon.once(works) if once else daemon.run(works, beside))
     if once:

@@ -10,8 +10,7 @@ from typing import Annotated
 
 import pydantic
 
-from deliverybot.origins import base, files, sql, webhook
-from deliverybot.origins import base, files, web, webhook
+from deliverybot.origins import base, files, sql, web, webhook
 
 Section = base.Section
 Listing = base.Listing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import zoneinfo
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from deliverybot import campaign as campaigns
 from deliverybot import errors, expressions, origins, screen
-from deliverybot.sources import columns, files, objects, paging, people
+from deliverybot.sources import columns, exports, files, objects, paging, people
 
 #: Keys of one object; more is no signature, and a thousand such shapes fill the memory.
 _KEYS = 500
@@ -33,7 +34,10 @@ class Roster:
         self._wanted = dict(section.columns)
         layout = columns.Layout(columns={field: field for field in self._wanted})
         self._objects = objects.Objects(layout)
-        self._only = columns.match(tuple(section.only), columns.Layout(only=section.only))
+        self._only = columns.match(
+            tuple(section.only),
+            columns.Layout(export=dataclasses.replace(exports.PLAIN, only=section.only)),
+        )
         self._is_newest = getattr(section, "order", None) == "newest"
         #: Objects seen in this reading.
         self.count = 0
