@@ -281,7 +281,7 @@ class Door:
 
 def _moved(head: wire.Head, place: hosts.Place, request: _Request) -> hosts.Place:
     """Return where a redirect leads, if we go there."""
-    target = head.headers.get("location", "")
+    target = head.headers.get("location", "").encode("latin-1").decode("utf-8", "replace")
     if not target:
         raise wire.Refused(f"it answers {head.status} and does not say where to go")
     try:

@@ -61,8 +61,7 @@ class Place:
     @classmethod
     def of(cls, url: str) -> Self:
         """Read a web address; raises `NotAsked` for whatever is none of ours."""
-        if any(sign <= " " or sign in '\x7f\\<>"`{}|^' for sign in url):
-            raise NotAsked("it holds a character that no web address may hold", url)
+        _check_signs(url)
         try:
             parts = urllib.parse.urlsplit(url)
             port = parts.port
@@ -114,10 +113,17 @@ class Place:
 
     def joined(self, reference: str) -> str:
         """Return the address that a reference in an answer of this place means."""
+        # Before it is joined: that takes some of them away.
+        _check_signs(reference)
         try:
             return urllib.parse.urljoin(self.url, reference)
         except ValueError:
             raise NotAsked("it is no web address", reference) from None
+
+
+def _check_signs(url: str) -> None:
+    if any(sign <= " " or sign in '\x7f\\<>"`{}|^' for sign in url):
+        raise NotAsked("it holds a character that no web address may hold", url)
 
 
 def may_lead(old: Place, new: Place) -> str:

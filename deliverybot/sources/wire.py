@@ -38,6 +38,9 @@ PIECE = 65_536
 HEADERS, MOST_HEADERS = 65_536, 100
 #: Answers that only announce the answer.
 ANNOUNCED = 10
+#: How every answer begins.
+_GREETING = b"HTTP/"
+_NO_HTTP = "what came is not HTTP, or has headers without end"
 
 
 class Broken(Exception):
@@ -113,6 +116,7 @@ class Line:
         self._budget = budget
         self._socket = _connect(place, budget, own=own)
         self._talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS)
+        self._begin = b""
         #: Whether an answer came over it: it may have been closed since, which is no fault.
         self.used = False
         if place.scheme == "https":
@@ -136,6 +140,7 @@ class Line:
             # Not in its own words: they hold the header, and that may be a secret.
             what = "this cannot be asked: a header or a secret has a character that none may have"
             raise Refused(what) from None
+        self._begin = b""
         self._send((request or b"") + (self._talk.send(h11.Data(data=body)) or b""))
         self._talk.send(h11.EndOfMessage())
         for _ in range(ANNOUNCED):
@@ -157,7 +162,9 @@ class Line:
             else:
                 raise Broken("the answer was cut off")
         self.used = True
-        if self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE:
+        is_done = self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE
+        # What stands behind the answer would be taken for the answer to the next request.
+        if is_done and not self._talk.trailing_data[0]:
             self._talk.start_next_cycle()
 
     @property
@@ -168,11 +175,16 @@ class Line:
     def _next(self) -> object:
         try:
             while (event := self._talk.next_event()) is h11.NEED_DATA:
-                self._talk.receive_data(self._receive())
+                data = self._receive()
+                if len(self._begin) < len(_GREETING):
+                    self._begin = (self._begin + data)[: len(_GREETING)]
+                    if not _GREETING.startswith(self._begin):
+                        raise Refused(_NO_HTTP)
+                self._talk.receive_data(data)
         except h11.RemoteProtocolError:
             if self._talk.trailing_data[1]:
                 raise Broken("the answer was cut off") from None
-            raise Refused("what came is not HTTP, or has headers without end") from None
+            raise Refused(_NO_HTTP) from None
         return event
 
     def _secure(self, host: str, context: ssl.SSLContext) -> None:
