@@ -9,11 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 import build
-import counted_source
 import hostile_source
 import http_server
 from deliverybot import campaign as campaigns
-from deliverybot import daemon, ledger, overview
+from deliverybot import ledger, overview, steps
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 DELIVERY = 'first_reading = "deliver"\nsigners = "none"'
@@ -33,7 +32,7 @@ class Place:
         self.settings = build.settings(folder)
         self.book = ledger.open_ledger(self.settings.database_url)
 
-    def begin(self, behaviour: hostile_source.Behaviour) -> daemon.Works:
+    def begin(self, behaviour: hostile_source.Behaviour) -> steps.Works:
         self.server.answers = {
             "/hostile": http_server.json({"count": hostile_source.GOOD}),
             "/sound": http_server.json({"count": 5}),
@@ -42,7 +41,8 @@ class Place:
         for slug in ("hostile", "sound"):
             lines = [
                 "[source]",
-                'kind = "number"',
+                'kind = "http-json"',
+                'count = "count"',
                 f'url = "{self.server.url(f"/{slug}")}"',
                 'every = "5m"',
                 f'most = "{hostile_source.MOST // 10**6} MB"',
@@ -56,7 +56,7 @@ class Place:
         self.known = known
         return build.works(self.book, known, self.settings, self.clock)
 
-    def turn(self, behaviour: hostile_source.Behaviour, works: daemon.Works) -> daemon.Works:
+    def turn(self, behaviour: hostile_source.Behaviour, works: steps.Works) -> steps.Works:
         """From now on the source misbehaves."""
 
         def answer(request: http_server.Request) -> http_server.Reply:
@@ -81,7 +81,6 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    counted_source.install(monkeypatch, tmp_path)
     monkeypatch.setattr("deliverybot.sources.fetch.BACKOFF", BACKOFF)
     with http_server.running({}) as server:
         one = Place(tmp_path, server)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 
-from deliverybot import values
+from deliverybot import faults, values
 from deliverybot.origins import base
 
 
-class _File(base.Listing):
+class _File(base.Fetched, base.Listing):
     #: The file, relative to the campaign's own file.
-    path: Annotated[str, pydantic.Field(min_length=1)]
+    path: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    #: Its web address, instead of `path`.
+    url: values.Url | None = None
+    #: Largest file at a web address, unpacked; it is on disk while it is read.
+    most: values.Size = "1 GB"
     #: Such as "utf-8" or "cp1252"; found out by itself where it is not given.
     encoding: values.Encoding | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise faults.wrong(
+                "a file has either 'path' or 'url'",
+                'path = "signers.csv", or url = "https://example.org/signers.csv"',
+            )
+        of_url = base.Fetched.model_fields.keys() - base.Section.model_fields.keys()
+        if self.path is not None and (given := of_url & self.model_fields_set):
+            raise faults.wrong(
+                f"{', '.join(map(repr, sorted(given)))} belongs to a file at a web address",
+                "leave it out where `path` says which file",
+            )
+        return self
 
 
 class CsvSource(_File):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -14,21 +13,35 @@ from typing import BinaryIO
 import typing_extensions
 
 from deliverybot import errors
-from deliverybot.sources import checks, columns, encodings, files, kinds, reading
+from deliverybot.sources import (
+    checks,
+    columns,
+    downloads,
+    encodings,
+    files,
+    hosts,
+    kinds,
+    reading,
+)
 
 
 class FileSource(kinds.Source):
-    """A file of rows that grows at its end."""
+    """A file of rows that grows at its end, on this machine or at a web address."""
+
+    @property
+    def url(self) -> str:
+        """Its web address; empty where it lies on this machine."""
+        return str(getattr(self.errand.section, "url", None) or "")
 
     @property
     def path(self) -> pathlib.Path:
         """The file."""
-        return self.campaign.file.parent / str(getattr(self.errand.section, "path", ""))
+        return self.campaign.file.parent / (getattr(self.errand.section, "path", None) or "")
 
     @property
     @typing_extensions.override
     def name(self) -> str:
-        return str(self.path)
+        return hosts.shown(self.url) if self.url else str(self.path)
 
     @property
     def layout(self) -> columns.Layout:
@@ -41,14 +54,22 @@ class FileSource(kinds.Source):
 
     @typing_extensions.override
     def pages(self, cursor: str | None) -> Iterator[kinds.Page]:
-        with self.open() as file:
-            mark = None if cursor is None else self._resume(cursor, file)
-            told = () if cursor is None or mark else (checks.changed(file.name),)
-            yield from self._paged(file, self.open_rows(file, mark), told, cursor)
+        # A file that was moved to the web, or from it, is still the same.
+        place, state = downloads.load(cursor)
+        if not self.url:
+            with files.open_file(self.path, now=self.errand.now) as file:
+                yield from self._after(file, place)
+            return
+        with downloads.opened(self.errand, self.url, state=state) as download:
+            if download is not None:
+                each = self._after(download.file, place)
+                yield from downloads.pages(each, place, download, state)
 
-    def open(self) -> contextlib.AbstractContextManager[files.File]:
-        """Open the file; a last line without its end counts once the file has rested."""
-        return files.open_file(self.path, now=self.errand.now)
+    def _after(self, file: files.File, cursor: str | None) -> Iterator[kinds.Page]:
+        """Give what stands behind a place in an open file; from the start where that is another."""
+        mark = None if cursor is None else self._resume(cursor, file)
+        told = () if cursor is None or mark else (checks.changed(file.name),)
+        yield from self._paged(file, self.open_rows(file, mark), told, cursor)
 
     def whole(
         self, *, file: pathlib.Path | None = None, stream: BinaryIO | None = None
@@ -69,8 +90,13 @@ class FileSource(kinds.Source):
 
     @typing_extensions.override
     def look(self) -> list[errors.Fault]:
-        with files.open_file(self.path, now=None) as file:
-            return checks.look(file, self.open_rows(file, None))
+        if not self.url:
+            with files.open_file(self.path, now=None) as file:
+                return checks.look(file, self.open_rows(file, None))
+        with downloads.opened(self.errand, self.url) as download:
+            if download is None:
+                return []
+            return checks.look(download.file, self.open_rows(download.file, None))
 
     def _is_own(self, file: pathlib.Path | None) -> bool:
         own = self.path

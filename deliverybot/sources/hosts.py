@@ -121,6 +121,14 @@ class Place:
             raise NotAsked("it is no web address", reference) from None
 
 
+def shown(url: str) -> str:
+    """Return an address as people may see it, whether it can be asked or not."""
+    try:
+        return str(Place.of(url))
+    except NotAsked as error:
+        return error.shown
+
+
 def _check_signs(url: str) -> None:
     if any(sign <= " " or sign in '\x7f\\<>"`{}|^' for sign in url):
         raise NotAsked("it holds a character that no web address may hold", url)
