@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pydantic
 
-from deliverybot.origins import base, files, sql, web, webhook
+from deliverybot.origins import base, files, platforms, sql, web, webhook
 
 Section = base.Section
 Listing = base.Listing
@@ -26,6 +26,8 @@ SECTIONS: tuple[type[Section], ...] = (
     web.HttpJsonSource,
     web.EpetitionsSource,
     web.DecidimSource,
+    platforms.ActionNetworkSource,
+    platforms.ActionKitSource,
 )
 
 Source = Annotated[
@@ -35,6 +37,8 @@ Source = Annotated[
     | webhook.WebhookSource
     | web.HttpJsonSource
     | web.EpetitionsSource
-    | web.DecidimSource,
+    | web.DecidimSource
+    | platforms.ActionNetworkSource
+    | platforms.ActionKitSource,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip
