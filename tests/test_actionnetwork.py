@@ -117,12 +117,14 @@ class Platform:
 
 @dataclasses.dataclass
 class Naps:
-    """Remembers what it was to wait for, and waits not."""
+    """Remembers what it was to wait for, and waits not; a clock that goes by nothing else."""
 
     taken: list[float] = dataclasses.field(default_factory=list)
+    time: float = 0.0
 
     def __call__(self, seconds: float) -> None:
         self.taken.append(seconds)
+        self.time += seconds
 
 
 @dataclasses.dataclass
@@ -139,7 +141,9 @@ class Reader:
     @property
     def means(self) -> sources.Means:
         account = access.Access(host="127.0.0.1", token=self.token)  # type: ignore[arg-type]
-        return sources.Means(access={"action-network": account}, sleep=self.naps)
+        return sources.Means(
+            access={"action-network": account}, sleep=self.naps, clock=lambda: self.naps.time
+        )
 
     async def read(self) -> signatures.Reading:
         return await signatures.read(self.book, self.plan, key=KEY, now=self.now, means=self.means)
@@ -309,23 +313,32 @@ async def test_a_time_to_come_hides_nobody(tmp_path: pathlib.Path) -> None:
 
 
 async def test_a_reading_stops_in_time_and_the_next_goes_on(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path,
 ) -> None:
-    from deliverybot.sources import fetch
-
     platform = Platform()
     platform.sign(*numbers(1, 500))
     with reading(tmp_path, platform) as one:
-        left = iter([600.0] * 7)
-        monkeypatch.setattr(fetch.Door, "left", lambda _: next(left, 59.0))
+        # Ten minutes are the deadline, and each answer takes more than one.
+        platform.before = lambda _: one.naps(65)
         first = await one.read()
-        assert (first.new, first.problem) == (200, "")
-        assert "page 9" in first.skipped[0].what
-        # Four pages again, and at least one beyond.
-        second = await one.read()
-        assert second.new == 25
-        monkeypatch.undo()
-        assert (await one.read()).new == 275
+        assert (first.new, first.problem) == (225, "")
+        assert "page 10" in first.skipped[0].what
+        # Four pages again, and some beyond.
+        assert (await one.read()).new == 125
+        platform.before = lambda _: None
+        assert (await one.read()).new == 150
+
+
+async def test_a_reading_that_gets_nowhere_fails(tmp_path: pathlib.Path) -> None:
+    platform = Platform()
+    platform.sign(*numbers(1, 500))
+    with reading(tmp_path, platform) as one:
+        platform.before = lambda _: one.naps(65)
+        await one.read()
+        cursor = one.standing.cursor
+        platform.before = lambda _: one.naps(200)
+        assert "ended after 10m" in (await one.read()).problem
+        assert one.standing.cursor == cursor
 
 
 async def test_another_petition_is_read_from_its_start(tmp_path: pathlib.Path) -> None:
