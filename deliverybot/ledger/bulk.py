@@ -37,8 +37,10 @@ def numbers(
     if not keys:
         return {}
     if tx.dialect.name != "sqlite":
+        # Written by hand: psycopg looks at each key of a list with a regular expression.
+        asked = "{" + ",".join([rf'"\\x{key.hex()}"' for key in keys]) + "}"
         query = _POSTGRES.format(column=column)
-        found = tx.exec_driver_sql(query, (list(keys), campaign_id))
+        found = tx.exec_driver_sql(query, (asked, campaign_id))
         return {bytes(key): number for key, number in found}
     known: dict[bytes | None, int] = {}
     for start in range(0, len(keys), _ASKED):

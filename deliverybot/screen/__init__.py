@@ -24,6 +24,7 @@ normalise_email = addresses.normalise_email
 domains = addresses.domains
 masked = addresses.masked
 key = addresses.key
+keyed = addresses.keyed
 
 has_private = outputs.has_private
 without_private = outputs.without_private

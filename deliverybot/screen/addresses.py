@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import unicodedata
+from collections.abc import Callable
 
 _LOCAL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]{1,64}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]+")
@@ -20,19 +22,26 @@ def normalise_email(address: str) -> str | None:
     if len(address) > 320:  # noqa: PLR2004 - RFC 5321: 64 + 1 + 255
         return None
     folded = address.strip() if address.isascii() else unicodedata.normalize("NFKC", address)
-    local, at, domain = folded.strip().casefold().rpartition("@")
-    if not domain.isascii():
-        try:
-            domain = domain.encode("idna").decode("ascii")
-        except UnicodeError:
-            return None
-    domain = domain.removesuffix(".")
-    if not at or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+    local, _, written = folded.strip().casefold().rpartition("@")
+    domain = _domain(written)
+    if not domain or not _LOCAL.fullmatch(local):
         return None
     local = local.partition("+")[0] or local
     if domain in _GMAIL:
         local, domain = local.replace(".", "") or local, "gmail.com"
     return f"{local}@{domain}"
+
+
+@functools.lru_cache(maxsize=4096)  # a few providers have nearly all addresses
+def _domain(written: str) -> str:
+    """Return a domain as the wire has it; empty where it is none."""
+    if not written.isascii():
+        try:
+            written = written.encode("idna").decode("ascii")
+        except UnicodeError:
+            return ""
+    domain = written.removesuffix(".")
+    return domain if _DOMAIN.fullmatch(domain) else ""
 
 
 def domains(address: str) -> tuple[str, ...]:
@@ -54,13 +63,28 @@ def key(secret: bytes, campaign: str, kind: str, value: str) -> bytes:
     BLAKE2b, keyed; each part goes in with its length before it, so that no two
     triples run together to the same bytes.
     """
+    return keyed(secret, campaign, kind)(value)
+
+
+def keyed(secret: bytes, campaign: str, kind: str) -> Callable[[str], bytes]:
+    """Return `key` for values of one kind: what they have in common is hashed only once."""
     if not secret:
         message = "the secret of a keyed hash is empty"
         raise ValueError(message)
     if len(secret) > hashlib.blake2b.MAX_KEY_SIZE:
         secret = hashlib.blake2b(secret).digest()
-    digest = hashlib.blake2b(digest_size=16, key=secret, person=b"deliverybot/key")
-    for part in (campaign, kind, value):
-        raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "big") + raw)
-    return digest.digest()
+    begun = hashlib.blake2b(digest_size=16, key=secret, person=b"deliverybot/key")
+    for part in (campaign, kind):
+        begun.update(_measured(part))
+
+    def of(value: str) -> bytes:
+        digest = begun.copy()
+        digest.update(_measured(value))
+        return digest.digest()
+
+    return of
+
+
+def _measured(text: str) -> bytes:
+    raw = text.encode("utf-8", "surrogatepass")
+    return len(raw).to_bytes(8, "big") + raw

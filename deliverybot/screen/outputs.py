@@ -21,13 +21,22 @@ _PRIVATE = re.compile(
 
 #: Without one of these there is nothing to look for; nearly all names have none.
 _HINT = re.compile(r"[@\d]")
+#: And in less than this only where there is one of these: a postcode holds too few digits.
+_FEWEST, _SIGNS = 8, re.compile("[@.:]")
+#: An IP address may be of letters and colons.
+_ANY = re.compile(r"[@:\d]")
 
 
 def has_private(text: str) -> bool:
     """Tell whether an e-mail address, a phone number or an IP address stands in a clean text."""
-    if text.isascii() and not _HINT.search(text):
-        return False
-    return _PRIVATE.search(unicodedata.normalize("NFKC", text)) is not None
+    if text.isascii():
+        if not _HINT.search(text) or (len(text) < _FEWEST and not _SIGNS.search(text)):
+            return False
+    else:
+        text = unicodedata.normalize("NFKC", text)
+        if not _ANY.search(text):
+            return False
+    return _PRIVATE.search(text) is not None
 
 
 def without_private(text: str) -> str:

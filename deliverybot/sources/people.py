@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 from deliverybot import campaign as campaigns
 from deliverybot import model, screen, suspicions
@@ -35,12 +37,15 @@ _POSTCODE = 32
 _SHORT = 100
 
 
+#: What a key may be made from.
+_KEYS = ("id", "email", "mailed", "row", "seen")
+
+
 class Clerk:
     """Turns rows into signers for one campaign."""
 
     def __init__(self, campaign: campaigns.Campaign, secret: bytes, *, copy: str = "") -> None:
-        self._slug = campaign.slug
-        self._secret = secret
+        self._keys = {kind: screen.keyed(secret, campaign.slug, kind) for kind in _KEYS}
         self._zone = zoneinfo.ZoneInfo(campaign.timezone)
         self._dates = exports.of(campaign.source).dates
         self._consent = campaign.consent
@@ -48,7 +53,11 @@ class Clerk:
         self._yes = _YES | {word.strip().casefold() for word in campaign.consent.yes}
         #: Tells the rows of an imported file from those of the campaign's own.
         self._copy = copy
-        self._places: dict[str, str] = {}
+        self._places = _Met(self._place)
+        self._postcodes = _Met(self._postcode)
+        self._answers = _Met(self._answer)
+        #: Line of the row in hand.
+        self._line = 1
         self._noted: set[str] = set()
         #: Things to tell a person, each kind once: line and words.
         self.notices: list[tuple[int, str, str]] = []
@@ -66,85 +75,85 @@ class Clerk:
         full = name if name.strip() else f"{first} {last}"
         if not (full.strip() or id_.strip() or email.strip() or signed.strip()):
             return "it holds neither a name nor an id, an e-mail address or a time"
-        default, line = self._consent, row.line
+        default, self._line, answers = self._consent, row.line, self._answers
         if anonymous and self._hides(anonymous):
             public, to_target, asked = "", "", asked | _NAMED
-        signed_at = self._time(signed, line) if signed else None
-        shown, city, country = screen.clean(full), self._place(city), self._place(country)
-        postcode = screen.clean(postcode, _POSTCODE) if postcode else ""
-        key_email = self._key_email(email, line) if email else None
-        where = f"{shown}\n{city}\n{postcode}\n{country}"
-        key = self._row_key(id_.strip(), key_email, signed_at, where, number)
-        name = self._public(shown, line)
-        listed = self._allows(public, line) if "public" in asked else default.public
-        named = self._allows(to_target, line) if "to_target" in asked else default.to_target
+        signed_at = self._time(signed) if signed else None
+        shown, (city, shown_city) = screen.clean(full), self._places[city]
+        country, shown_country = self._places[country]
+        postcode, shown_postcode = self._postcodes[postcode]
+        key_email = self._key_email(email) if email else None
+        where = shown, city, postcode, country
+        name = self._public(shown)
+        listed = answers[public] if "public" in asked else default.public
+        named = answers[to_target] if "to_target" in asked else default.to_target
         return model.Signer(
-            key_id=key,
-            key_email=key_email,
-            name=name,
-            city=self._public(city, line),
-            region=self._public(self._place(region), line),
-            country=self._public(country, line),
-            postcode=self._public(postcode, line),
-            comment=screen.without_private(screen.clean_block(comment)) if comment else "",
-            signed_at=signed_at,
-            public=listed,
-            to_target=named,
-            mail=self._allows(mail, line) if "mail" in asked else default.mail,
-            sms=self._allows(sms, line) if "sms" in asked else default.sms,
+            self._row_key(id_.strip(), key_email, signed_at, where, number),
+            key_email,
+            name,
+            shown_city,
+            self._places[region][1],
+            shown_country,
+            shown_postcode,
+            screen.without_private(screen.clean_block(comment)) if comment else "",
+            signed_at,
+            listed,
+            named,
+            answers[mail] if "mail" in asked else default.mail,
+            answers[sms] if "sms" in asked else default.sms,
             # Nobody need look at a name that is printed nowhere.
-            flags=suspicions.of(name, targets=self._watch) if listed or named else (),
+            suspicions.of(name, targets=self._watch) if listed or named else (),
         )
 
     def _row_key(
-        self, id_: str, key_email: bytes | None, at: datetime | None, where: str, number: int
+        self,
+        id_: str,
+        key_email: bytes | None,
+        at: datetime | None,
+        where: tuple[str, ...],
+        number: int,
     ) -> bytes | None:
         """Return what tells this row from others, and finds it again in another reading.
 
         None for an e-mail address without a time: the address alone tells.
         """
         if id_:
-            return self._key("id", id_)
+            return self._keys["id"](id_)
         if key_email:
             # The same row read again is no second signature; the same person, later, is.
-            return self._key("mailed", f"{key_email.hex()}\n{at}") if at else None
+            return self._keys["mailed"](f"{key_email.hex()}\n{at}") if at else None
         if at is None:
-            return self._key("row", f"{self._copy}{number}")
+            return self._keys["row"](f"{self._copy}{number}")
         # A line end occurs in no cleaned text, so no two people run together.
-        return self._key("seen", f"{where}\n{at.isoformat()}")
+        return self._keys["seen"]("\n".join((*where, at.isoformat())))
 
-    def _key(self, kind: str, value: str) -> bytes:
-        return screen.key(self._secret, self._slug, kind, value)
+    def _place(self, text: str) -> tuple[str, str]:
+        """Return a place cleaned, and what of it may be shown."""
+        place = screen.clean(text)
+        return place, self._public(place)
 
-    def _place(self, text: str) -> str:
-        # The same few towns come again and again.
-        if not text:
-            return ""
-        place = self._places.get(text)
-        if place is None:
-            place = screen.clean(text)
-            if len(self._places) < _MAX_SEEN and len(text) <= _SHORT:
-                self._places[text] = place
-        return place
+    def _postcode(self, text: str) -> tuple[str, str]:
+        postcode = screen.clean(text, _POSTCODE)
+        return postcode, self._public(postcode)
 
-    def _public(self, text: str, line: int) -> str:
+    def _public(self, text: str) -> str:
         """Return a name or place; nothing where somebody wrote an address or a number there."""
         if not screen.has_private(text):
             return text
         what = "a name or place holds an e-mail address, a phone number or an IP address"
-        self._note(line, "private", what, "it is left out; the signature counts")
+        self._note("private", what, "it is left out; the signature counts")
         return ""
 
-    def _key_email(self, email: str, line: int) -> bytes | None:
+    def _key_email(self, email: str) -> bytes | None:
         address = screen.normalise_email(email)
         if address is None:
             if email.strip():
                 what = "an e-mail address cannot be read; such signers are recognised without it"
-                self._note(line, "email", what)
+                self._note("email", what)
             return None
-        return self._key("email", address)
+        return self._keys["email"](address)
 
-    def _time(self, text: str, line: int) -> datetime | None:
+    def _time(self, text: str) -> datetime | None:
         found = when(text, self._zone, self._dates)
         if found is None and text.strip():
             shape = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text.strip()))[:40]
@@ -154,18 +163,17 @@ class Clerk:
                 "2026-11-22 00:50, 22.11.2026, 11/22/2026 where only one reading is possible; "
                 'else set dates = "month-first" or dates = "day-first" under [source]'
             )
-            self._note(line, "signed_at", what, hint)
+            self._note("signed_at", what, hint)
         return found
 
-    def _allows(self, text: str, line: int) -> bool:
-        if text in _YES:
-            return True
+    def _answer(self, text: str) -> bool:
+        """Tell whether a permission is a yes."""
         word = text.strip().casefold()
         if word in self._yes:
             return True
         if word and word not in _NO:
             what = "a permission is neither yes nor no in a language known here; it counts as no"
-            self._note(line, "consent", what)
+            self._note("consent", what)
         return False
 
     @staticmethod
@@ -174,10 +182,27 @@ class Clerk:
         word = text.strip().casefold()
         return bool(word) and word not in _NO
 
-    def _note(self, line: int, kind: str, what: str, hint: str = "") -> None:
+    def _note(self, kind: str, what: str, hint: str = "") -> None:
         if kind not in self._noted:
             self._noted.add(kind)
-            self.notices.append((line, what, hint))
+            self.notices.append((self._line, what, hint))
+
+
+class _Met(dict[str, Any]):
+    """What is made of a text, worked out once: the same few towns come again and again.
+
+    A dict, so that the look-up of a text that was met costs no call.
+    """
+
+    def __init__(self, work: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._work = work
+
+    def __missing__(self, text: str) -> Any:  # noqa: ANN401 - whatever `work` returns
+        made = self._work(text)
+        if len(self) < _MAX_SEEN and len(text) <= _SHORT:
+            self[text] = made
+        return made
 
 
 def when(text: str, zone: zoneinfo.ZoneInfo, order: str | None = None) -> datetime | None:
@@ -191,7 +216,8 @@ def when(text: str, zone: zoneinfo.ZoneInfo, order: str | None = None) -> dateti
     """
     text = text.strip()
     try:
-        found = _number(text) or _iso(text) or _spoken(text, order)
+        number = _number(text) if text.isdigit() else None
+        found = number or _iso(text) or _spoken(text, order)
         if found is None:
             return None
         if found.tzinfo is not UTC:
@@ -202,8 +228,6 @@ def when(text: str, zone: zoneinfo.ZoneInfo, order: str | None = None) -> dateti
 
 
 def _number(text: str) -> datetime | None:
-    if not text.isdigit():
-        return None
     if len(text) in _SECONDS:
         return datetime.fromtimestamp(int(text), UTC)
     if len(text) in _MILLISECONDS:
