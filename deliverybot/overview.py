@@ -169,6 +169,7 @@ def status(
         trouble += bool(standing.problem)
         since = book.signatures.failing_since(campaign.slug) if standing.problem else None
         reasons = [*_source_reasons(campaign, standing, since), *_row_reasons(letters, posts)]
+        reasons += _flag_reasons(standing)
         reasons += _comment_reasons(book, campaign)
         reasons += _forbidden_reasons(campaign, forbidden)
         reasons += _waiting_reasons(letters, outlook)
@@ -283,6 +284,15 @@ def _source_reasons(
             + (f"{apart} are not on the list" if apart > 0 else f"{-apart} are counted no more")
         )
     return reasons
+
+
+def _flag_reasons(standing: records.Standing) -> list[str]:
+    """Say that there are names to look at; no letter waits for that."""
+    if not standing.flagged:
+        return []
+    said = "signer is" if standing.flagged == 1 else "signers are"
+    look = f"`deliverybot signatures flagged {standing.slug}`"
+    return [f"{standing.flagged} {said} not named until you have looked: {look}"]
 
 
 def _comment_reasons(book: ledger.Ledger, campaign: campaigns.Campaign) -> list[str]:

@@ -322,6 +322,31 @@ async def test_who_comes_back_is_named_again(fresh: Callable[..., Desk]) -> None
     assert one.is_tidy()
 
 
+async def test_a_flagged_signer_is_withheld_until_a_person_has_looked(
+    fresh: Callable[..., Desk],
+) -> None:
+    people = build.signers(250)
+    people[41] = build.signer(42, name="Jordan Vale", flags=("target",))
+    one = fresh(people)
+    row = await one.freeze()
+    said = text(one.pdf(row))
+    assert "42 Name withheld" in said[1]
+    assert "Jordan Vale" not in "".join(page for page in said if is_bound(page))
+    assert one.book.signatures.standing("faces").signatures == 250
+    before = one.sealed()[1].sha256
+
+    one.book.signers.clear("faces", [42], who="mira", why="another one of that name", now=NOW)
+    said = text(one.pdf(await one.freeze()))
+    assert "42 Jordan Vale" in said[1]
+    assert not any("Name withheld" in page for page in said)
+    assert [vol.edition for vol in one.sealed().values()] == [2, 1]
+    assert one.sealed()[1].sha256 != before
+
+    one.book.signers.flag_again("faces", [42], who="mira", why="a mistake", now=NOW)
+    assert "42 Name withheld" in text(one.pdf(await one.freeze()))[1]
+    assert one.sealed()[1].sha256 == before
+
+
 async def test_a_change_in_the_tail_makes_no_volume_anew(fresh: Callable[..., Desk]) -> None:
     one = fresh()
     await one.grow(250)

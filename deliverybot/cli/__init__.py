@@ -20,6 +20,7 @@ from deliverybot.cli import (
     db,
     deliveries,
     erasure,
+    flagged,
     links,
     out,
     posts,
@@ -28,6 +29,7 @@ from deliverybot.cli import (
     setup,
     show,
     signatures,
+    signers,
     suppressions,
     trial,
     work,
@@ -68,8 +70,8 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
 
 
 for group in (
-    setup, signatures, erasure, work, show, deliveries, posts, links, approvals, returns,
-    suppressions, db, rehearse, trial,
+    setup, signatures, signers, flagged, erasure, work, show, deliveries, posts, links, approvals,
+    returns, suppressions, db, rehearse, trial,
 ):  # fmt: skip
     for command in group.COMMANDS:
         cli.add_command(command)

@@ -1,4 +1,4 @@
-"""Signatures: bring a file in by hand, hide or withdraw one, decide on comments."""
+"""Signatures: bring a file in by hand, decide on comments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AT_A_TIME = 50
 
 @click.group(cls=out.Group)
 def signatures() -> None:
-    """The list of signers: import, hide, withdraw, restore; their comments."""
+    """The list of signers: bring in, look up, name nobody, count no more; their comments."""
 
 
 @signatures.command("import")
@@ -108,30 +108,6 @@ def _tell(campaign: str, reading: station.Reading, decision: verbs.Decision) -> 
             f"{decision.why}: milestones wait for a second reading"
             f" and `deliverybot milestones accept {campaign}`"
         )
-
-
-def _setter(name: str, state: str, help_: str) -> click.Command:
-    @click.command(name, help=help_)
-    @click.argument("campaign")
-    @click.argument("number", type=int)
-    @click.option("--why", default="", help="The reason, for the audit log.")
-    @out.pass_call
-    def setter(call: out.Call, campaign: str, number: int, why: str) -> None:
-        settings = call.settings()
-        out.one_of(campaign, call.campaigns(settings))
-        book = call.book(settings)
-        book.signatures.set_state(
-            campaign, number, model.Signature(state), who=out.person(),
-            why=why or f"{state} by hand", now=out.now(),
-        )  # fmt: skip
-        click.echo(f"{state}: signature {number} of {campaign}")
-
-    return setter
-
-
-signatures.add_command(_setter("hide", "hidden", "Name a signer nowhere; the signature counts."))
-signatures.add_command(_setter("withdraw", "withdrawn", "Count and name a signer no more."))
-signatures.add_command(_setter("restore", "active", "Undo hide or withdraw."))
 
 
 @signatures.command("comments")

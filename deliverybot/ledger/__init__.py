@@ -3,6 +3,7 @@
 ``open_ledger`` gives a ``Ledger``; its parts are the verbs of the stations::
 
     ledger.signatures   take, read, lines, set_state
+    ledger.signers      select, flagged, move, clear, part
     ledger.comments     select, waiting, approved, decide
     ledger.arrivals     put, waiting, count, done
     ledger.tallies      days, places
@@ -45,6 +46,7 @@ from deliverybot.ledger import (
     records,
     relay,
     returns,
+    signers,
     store,
     suppressions,
     tables,
@@ -66,6 +68,7 @@ class Ledger:
     def __init__(self, database: store.Store) -> None:
         self._db = database
         self.signatures = signature_verbs.Signatures(database)
+        self.signers = signers.Signers(database)
         self.comments = comment_verbs.Comments(database)
         self.arrivals = arrivals.Arrivals(database)
         self.tallies = tallies.Tallies(database)

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from deliverybot import errors, model
-from deliverybot.ledger import intake, records, store, tables, volumes
+from deliverybot import model
+from deliverybot.ledger import intake, records, signers, store, tables
 
 _T = tables.signatures
 _C = tables.campaigns
@@ -240,39 +240,7 @@ class Signatures:
         """Hide, withdraw or restore one signature; its number stays taken."""
         with self._db.change() as tx:
             campaign = _campaign(tx, slug)
-            here = (_T.c.campaign_id == campaign.id) & (_T.c.number == number)
-            row = tx.execute(sa.select(_T.c.state, _T.c.to_target, _T.c.name).where(here)).first()
-            if row is None:
-                message = f"{slug} has no signature number {number}"
-                raise errors.UsageError(message, hint="numbers stand in the letter's list")
-            if row.state == state:
-                return
-            if model.Signature.ERASED in {row.state, state}:
-                message = f"signature {number} of {slug} is {row.state}; it cannot become {state}"
-                hint = "`deliverybot signatures erase` erases one, and nothing brings it back"
-                raise errors.WrongState(message, hint=hint)
-            tx.execute(sa.update(_T).where(here).values(state=state))
-            volumes.unseal(tx, campaign.id, [number])
-            listed = (state == "active") - (row.state == "active") if intake.named(row) else 0
-            gone, hidden, flagged = (
-                (state == one) - (row.state == one) for one in ("withdrawn", "hidden", "flagged")
-            )
-            tx.execute(
-                sa.update(_C)
-                .where(_C.c.id == campaign.id)
-                .values(
-                    signatures=_C.c.signatures - gone,
-                    hidden=_C.c.hidden + hidden,
-                    flagged=_C.c.flagged + flagged,
-                    withdrawn=_C.c.withdrawn + gone,
-                    listed=_C.c.listed + listed,
-                    list_revision=_C.c.list_revision + 1,
-                )
-            )
-            store.record(
-                tx, at=now, who=who, thing="signature", ref=number, campaign=slug,
-                old=row.state, new=state, why=why,
-            )  # fmt: skip
+            signers.turn(tx, campaign.id, slug, number, state, who=who, why=why, now=now)
 
 
 def _campaign(tx: sa.Connection, slug: str) -> sa.Row[Any]:
