@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: Folder of the letters below state_dir.
 _LETTERS = "letters"
 _ON_THEIR_WAY = "{} on the way: its files go as soon as it has arrived or failed"
-_READER = "the database is being read: its log is emptied by the next `deliverybot run`"
+_READER = "the database is being read: `deliverybot run` empties its log"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +125,20 @@ def finish(book: ledger.Ledger, settings: config.Settings, now: dt.datetime) -> 
         f"{path} cannot be removed" for one in opened for path in json.loads(one.todo)["files"]
     ]
     ready = [one for one in opened if not any(json.loads(one.todo).values())]
-    if ready and not book.compact():
-        return [*left, _READER]
+    if ready and (why := _rewritten(book)):
+        return [*left, why]
     for one in ready:
         book.erasures.done(one, now)
         log.info("erasure %d of %s is done: %d files removed", one.id, one.campaign, one.removed)
     return left
+
+
+def _rewritten(book: ledger.Ledger) -> str:
+    """Write the database anew; say why that could not be done, or nothing."""
+    try:
+        return "" if book.compact() else _READER
+    except errors.LedgerError as error:
+        return f"the database is to be written anew: {error}"
 
 
 def drop_returned(book: ledger.Ledger, settings: config.Settings, seen: set[int]) -> None:

@@ -157,10 +157,7 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
         values |= {"problem": str(error)}
         _freeze(desk, row, values, approve=False, why=why)
         # The reasons may quote a signer's name, and nobody can take it out of a log again.
-        count = len(error.faults)
-        log.warning(
-            "delivery %d to %s is held, faults: %d; see `status`", row.id, row.target, count
-        )
+        log.warning("delivery %d to %s is held; `status` says why", row.id, row.target)
         return
     now = clock()
     draft = dataclasses.replace(row, **values)  # type: ignore[arg-type]

@@ -109,8 +109,8 @@ class Works:
         )
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
-        #: The same of lists behind links; and mails that came back and were looked at.
-        self._unlisted: set[str] = set()
+        self._clearing = clearing.Clearing(self._paper)
+        #: Mails that came back and were looked at for somebody who is erased.
         self._looked: set[int] = set()
         self._readers = asyncio.Semaphore(READERS)
 
@@ -183,7 +183,7 @@ class Works:
 
     async def freeze(self) -> None:
         """Render every letter and write every post that is due, or made from other things now."""
-        await clearing.clear(self._paper, self._present(), self._unlisted)
+        await self._clearing.step(self._present())
         for campaign in self.campaigns.values():
             milestones.advance_dates(self.book, campaign, domain=self._domain, now=self.clock())
         troubles: list[Exception] = []

@@ -17,13 +17,14 @@ from typing import Any
 
 import pikepdf
 import pytest
+import sqlalchemy as sa
 from click import testing
 
 import build
 import bulk
 import smtp_server
-from deliverybot import campaign as campaigns
 from deliverybot import (
+    arrivals,
     cli,
     config,
     erasure,
@@ -35,6 +36,7 @@ from deliverybot import (
     steps,
     traces,
 )
+from deliverybot import campaign as campaigns
 from deliverybot import inbox as boxes
 from deliverybot.ledger import records
 from deliverybot.mail import folder, frozen
@@ -524,7 +526,7 @@ async def test_the_command_says_what_it_does_and_a_dry_run_changes_nothing(desk:
     assert "was erased before" in done.stdout
     done = desk.command("signatures", "erase", "nobody@mail.example")
     assert "no campaign knows this address" in done.stderr
-    desk.command("signatures", "restore", "faces", str(NUMBER), code=1)
+    desk.command("signatures", "restore", "faces", str(NUMBER), code=2)
     desk.book.close()
     assert desk.found() == {}
 
@@ -573,6 +575,62 @@ async def test_test_letters_in_the_folder_go_with_the_signer(desk: Desk) -> None
     assert len(list(place.glob("test.*.eml"))) == 1
     desk.erase()
     assert list(place.glob("test.*.eml")) == []
+
+
+async def test_what_waits_from_a_webhook_is_taken_in_first(tmp_path: pathlib.Path) -> None:
+    source = '[source]\nkind = "webhook"\nplatform = "json"\nevery = "1m"\n'
+    with world(tmp_path, source=source) as desk:
+        build.take(desk.book, build.signers(1))
+        store = arrivals.Arrivals(desk.book, desk.settings.state, desk.clock)
+        body = json.dumps({"name": NAME, "email": ADDRESS, "city": TOWN, "comment": COMMENT})
+        store.put("faces", "", body.encode())
+        words = ("--no-input", "signatures", "erase", ADDRESS)
+        done = await asyncio.to_thread(desk.command, *words)
+        assert "signature 2 of faces is erased" in done.stdout
+        assert desk.book.arrivals.count("faces") == 0
+        desk.book.close()
+        assert desk.found() == {}
+
+
+async def test_postgresql_writes_its_tables_anew(
+    tmp_path: pathlib.Path, postgres_database: str
+) -> None:
+    with contextlib.closing(ledger.open_ledger(postgres_database)) as book:
+        options = build.settings(tmp_path)
+        one = build.campaign(tmp_path, posts=(), source=SOURCE.format(slug="faces"))
+        desk = Desk(book=book, folder=tmp_path, plan=one, clock=build.Clock())
+        desk.write(lines(100))
+        await desk.works.poll("faces")
+        await desk.freeze()
+        assert (await desk.send()).state == "sent"
+        assert pages_with(book, NAME)
+        (receipt,) = desk.erase()
+        assert receipt.left == ()
+        assert pages_with(book, NAME) == []
+        assert pages_with(book, TOWN) == []
+        assert desk.found() == {}
+        assert options.state == desk.settings.state
+        assert book.audit.verify()[1] is None
+        build.sql(book, "UPDATE campaigns SET cursor = NULL")
+        await desk.works.poll("faces")
+        assert book.signatures.standing("faces").held == 99
+
+
+def pages_with(book: ledger.Ledger, word: str) -> list[str]:
+    """The tables and indexes in whose files a word stands, as the server has them on disk."""
+    names = (
+        "SELECT c.relname, pg_relation_filepath(c.oid) FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('public', 'pg_toast') AND c.relkind IN ('r', 'i', 't')"
+    )
+    found = []
+    with book._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+        tx.execute(sa.text("CHECKPOINT"))
+        for name, path in tx.execute(sa.text(names)).all():
+            query = sa.text("SELECT position(:word in pg_read_binary_file(:path)) > 0")
+            if tx.scalar(query, {"word": word.encode(), "path": path}):
+                found.append(str(name))
+    return found
 
 
 # --- traces --------------------------------------------------------------------------------------

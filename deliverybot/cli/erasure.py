@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ def erase(
 
     settings = call.settings()
     book = call.book(settings)
+    if not dry_run:
+        _take_in(settings, book)
     found = _found(book, address, campaign, number)
     kept = list(_kept(settings, found))
     receipts = [erasure.look(book, settings, one) for one in found]
@@ -62,6 +65,18 @@ def erase(
             sys.exit(1)
     receipts = erasure.erase(book, settings, found, who=out.person(), now=out.now())
     _print(receipts, kept, as_json=as_json, tense="is erased")
+
+
+def _take_in(settings: config.Settings, book: ledger.Ledger) -> None:
+    """Take in what waits from webhooks: the person may be in it, and comes in erased then."""
+    from deliverybot import campaign as campaigns
+    from deliverybot import signatures as station
+
+    means = station.means(settings, book)
+    for one in campaigns.readable(settings.schedules):
+        if book.arrivals.count(one.slug):
+            key = station.recognition_key(settings.state, book)
+            asyncio.run(station.read(book, one, key=key, now=out.now(), means=means))
 
 
 def _found(

@@ -287,13 +287,14 @@ def _todo(files: Iterable[str], waiting: Iterable[int]) -> str:
 
 def _count_out(tx: sa.Connection, campaign: sa.Row[Any], row: sa.Row[Any]) -> None:
     """Take one signer out of the sums."""
-    counted = row.state not in model.GONE
+    counted = int(row.state not in model.GONE)
+    named = int(intake.named(row) and row.state == model.Signature.ACTIVE)
     values = {
         "signatures": _C.c.signatures - counted,
         "withdrawn": _C.c.withdrawn + counted,
-        "hidden": _C.c.hidden - (row.state == model.Signature.HIDDEN),
-        "flagged": _C.c.flagged - (row.state == model.Signature.FLAGGED),
-        "listed": _C.c.listed - (intake.named(row) and row.state == model.Signature.ACTIVE),
+        "hidden": _C.c.hidden - int(row.state == model.Signature.HIDDEN),
+        "flagged": _C.c.flagged - int(row.state == model.Signature.FLAGGED),
+        "listed": _C.c.listed - named,
         "list_revision": _C.c.list_revision + 1,
         "comment_revision": _C.c.comment_revision + 1,
     }

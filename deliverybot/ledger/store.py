@@ -26,7 +26,7 @@ from deliverybot.ledger import tables
 #: Seconds that a writer waits for another one on SQLite.
 BUSY_SECONDS = 30
 #: Tables with words of signers, or of people about them.
-_TEXTS = ("signatures", "deliveries", "posts", "returns", "audit", "parcels")
+_TEXTS = ("signatures", "deliveries", "posts", "returns", "audit", "arrivals")
 
 
 class Store:
