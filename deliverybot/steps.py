@@ -86,33 +86,40 @@ class Works:
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._gate = installation.gate(book, settings.state, clock)
-        self._desk = agenda.Desk(
-            settings=settings,
-            campaigns=known,
-            owner=self.owner,
-            clock=clock,
-            look=self._look,
-            leaving=self._gate.leaving,
-            signers=dkim.load(settings),
-            sealer=identity.load(settings),
-        )
+        self._desk = self._mailing()
         self._paper = paper.Desk(book=book, settings=settings, clock=clock, reporter=reporter)
         self._transport = mail.transport(settings)
-        self._news = publishing.Desk(
-            settings=settings,
-            campaigns=known,
-            owner=self.owner,
-            clock=clock,
-            outlets=outlets.Pool(settings, clock=lambda: clock().timestamp()),
-            leaving=self._gate.leaving,
-            stopping=lambda: self.stopping,
-        )
+        self._news = self._posting()
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
         self._clearing = clearing.Clearing(self._paper)
         #: Mails that came back and were looked at for somebody who is erased.
         self._looked: set[int] = set()
         self._readers = asyncio.Semaphore(READERS)
+
+    def _mailing(self) -> agenda.Desk:
+        return agenda.Desk(
+            settings=self.settings,
+            campaigns=self.campaigns,
+            owner=self.owner,
+            clock=self.clock,
+            look=self._look,
+            leaving=self._gate.leaving,
+            signers=dkim.load(self.settings),
+            sealer=identity.load(self.settings),
+        )
+
+    def _posting(self) -> publishing.Desk:
+        clock = self.clock
+        return publishing.Desk(
+            settings=self.settings,
+            campaigns=self.campaigns,
+            owner=self.owner,
+            clock=clock,
+            outlets=outlets.Pool(self.settings, clock=lambda: clock().timestamp()),
+            leaving=self._gate.leaving,
+            stopping=lambda: self.stopping,
+        )
 
     async def start(self) -> None:
         """Clear up after those who were killed."""

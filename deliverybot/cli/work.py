@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deliverybot import errors, steps
+from deliverybot import errors
 from deliverybot.cli import out, progress
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(call: out.Call, once: bool, no_web: bool, verbose: bool) -> None:
     With a section [web] in config.toml the lists of signers that letters lead
     to are handed out as long as it runs; --once hands out none.
     """
-    from deliverybot import daemon
+    from deliverybot import daemon, steps
 
     log_to_terminal(verbose=verbose, once=once)
     # A core file would hold the passwords.
