@@ -21,6 +21,7 @@ import dataclasses
 import http.server
 import json as json_module
 import socket
+import ssl
 import sys
 import threading
 import urllib.parse
@@ -138,7 +139,10 @@ def _resolve(found: Reply | Handler, request: Request) -> Reply:
 class Server:
     """A running server and all that it was asked."""
 
-    def __init__(self, answers: Handler | Mapping[str, Reply | Handler]) -> None:
+    def __init__(
+        self, answers: Handler | Mapping[str, Reply | Handler], tls: ssl.SSLContext | None
+    ) -> None:
+        self.tls = tls
         #: May be changed while it runs.
         self.answers = answers
         self.requests: list[Request] = []
@@ -151,7 +155,8 @@ class Server:
         self.port = int(self._http.server_address[1])
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.port}{path}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{host}:{self.port}{path}"
 
     def asked(self, path: str) -> Sequence[Request]:
         """The requests for one path."""
@@ -176,9 +181,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(answers: Handler | Mapping[str, Reply | Handler]) -> Iterator[Server]:
-    """Start a server; what went wrong in it is raised at the end."""
-    server = Server(answers)
+def running(
+    answers: Handler | Mapping[str, Reply | Handler], *, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
+    """Start a server, one that speaks TLS if wanted; what went wrong in it is raised at the end."""
+    server = Server(answers, tls)
     thread = threading.Thread(target=server._http.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -228,9 +235,19 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     timeout = 30
 
     def setup(self) -> None:
-        super().setup()
         self.server.ours.connections += 1
+        if self.server.ours.tls is not None:
+            self.request = self.server.ours.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
         self._number = self.server.ours.connections
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            if self.server.ours.tls is not None:
+                # The server itself knows only the socket below this one.
+                self.request.close()
 
     def do_GET(self) -> None:
         parts = urllib.parse.urlsplit(self.path)
