@@ -48,6 +48,8 @@ class Standing:
     #: What the source itself says, None where it gives signers alone; signers on the list.
     said: int | None
     held: int
+    #: Whether the source gives a number and no signers, and nobody is on the list.
+    numbers_alone: bool
     #: Signers whom a person must look at before they are named.
     flagged: int
     #: Readings of the source that failed since the last good one.
@@ -231,6 +233,7 @@ def _standing(
         hidden=standing.unnamed,
         said=standing.said,
         held=standing.held,
+        numbers_alone=not (campaign.source.lists or standing.last_number),
         flagged=standing.flagged,
         failures=standing.failures,
         failing_since=None,

@@ -42,7 +42,8 @@ def filled(
     Where the real one has not read them yet, a throw-away one does; the real
     one is not touched.
     """
-    if book.signatures.standing(campaign.slug).last_number:
+    standing = book.signatures.standing(campaign.slug)
+    if standing.last_number or standing.said is not None:
         yield book
         return
     with tempfile.TemporaryDirectory(prefix="deliverybot-preview-") as folder:

@@ -115,6 +115,8 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
     works = steps.Works(
         book, stage.settings, stage.campaigns, clock=lambda: now, reporter=stage.reporter
     )
+    # What others say is left as it was last read: no connection is opened.
+    works.means = dataclasses.replace(works.means, offline=True)
     asked, later = await _prepare(works, stage)
     letters = [
         row

@@ -46,6 +46,8 @@ class Letter:
     sha256: str
     signatures: int
     listed: int
+    #: Signers on the list, named or not.
+    held: int
     #: What is not as in the last letter that this target got; None where there was none.
     differs: Mapping[str, Any] | None
 
@@ -126,6 +128,7 @@ def letter(
         sha256=row.pdf_sha256,
         signatures=milestone.signatures,
         listed=milestone.listed,
+        held=milestone.upto,
         differs=None if last is None else _differences(last, row, stage),
     )
 
@@ -177,6 +180,11 @@ def notes(stage: Stage) -> Iterator[str]:
         standing = stage.book.signatures.standing(slug)
         if standing.problem:
             yield f"{slug}: the signatures cannot be read: {standing.problem}"
+        if campaign.source.remote or (campaign.count and campaign.count.remote):
+            yield (
+                f"{slug}: a rehearsal asks nobody over the network;"
+                " what the last reading of a run brought counts"
+            )
         if standing.jump is not None:
             yield (
                 f"{slug}: the count {milestones.moved(standing.baseline, standing.jump)} from"

@@ -80,9 +80,7 @@ class Works:
         self.unread: set[str] = set()
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex[:12]}"
         self._reporter = reporter
-        self._means = dataclasses.replace(
-            signatures.means(settings, book, clock), pause=self._pause
-        )
+        self.means = dataclasses.replace(signatures.means(settings, book, clock), pause=self._pause)
         self._key = signatures.recognition_key(settings.state, book)
         self._domain = settings.sender.address.rpartition("@")[2]
         self._gate = installation.gate(book, settings.state, clock)
@@ -160,7 +158,7 @@ class Works:
     async def _read(self, slug: str, before: records.Standing) -> records.Standing:
         """Read one campaign's source; trouble is said when it is news, and when it is over."""
         reading = await signatures.read(
-            self.book, self.campaigns[slug], key=self._key, now=self.clock(), means=self._means,
+            self.book, self.campaigns[slug], key=self._key, now=self.clock(), means=self.means,
             progress=lambda batch: self._progress(slug, batch),
         )  # fmt: skip
         for fault in reading.skipped:

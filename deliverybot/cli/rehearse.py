@@ -93,6 +93,11 @@ def _with(known: dict[str, campaigns.Campaign], count: int) -> dict[str, campaig
     }
 
 
+def _signatures(letter: rehearsed.Letter) -> str:
+    # A source that gives a number alone names nobody.
+    return str(letter.signatures) + (f", {letter.listed} may be named" if letter.held else "")
+
+
 def _show(report: rehearsed.Report) -> None:
     click.echo(f"rehearsed as of {out.clock(report.at)} into {report.folder}; nothing was sent")
     for letter in report.letters:
@@ -108,7 +113,7 @@ def _show(report: rehearsed.Report) -> None:
                     "  PDF",
                     f"{letter.pdf} ({out.plural(letter.pages, 'page')})" if letter.pdf else "",
                 ),
-                ("  signatures", f"{letter.signatures}, {letter.listed} may be named"),
+                ("  signatures", _signatures(letter)),
                 ("  when", when),
                 ("  because", letter.goes_why or ("" if letter.state == "sent" else letter.why)),
             ]

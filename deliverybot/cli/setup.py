@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import importlib.resources
 import pathlib
@@ -68,7 +69,7 @@ def _files(
 
 
 @click.command(short_help="Look for everything that is wrong; sends nothing.")
-@click.option("--offline", is_flag=True, help="Do not talk to the relay or the networks.")
+@click.option("--offline", is_flag=True, help="Ask neither the relay nor networks nor sources.")
 @out.as_json
 @out.pass_call
 def check(call: out.Call, offline: bool, as_json: bool) -> None:
@@ -102,7 +103,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
         return found + error.faults
     found += campaign.check(known, settings)
     for one in known:
-        found += _campaign(one, settings)
+        found += _campaign(one, settings, offline=offline)
     found += dkim.check(settings) + identity.check(settings, out.now())
     found += _installation(call, settings) + _names(call, settings, known)
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
@@ -113,11 +114,12 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     return found
 
 
-def _campaign(one: campaigns.Campaign, settings: config.Settings) -> list[errors.Fault]:
+def _campaign(
+    one: campaigns.Campaign, settings: config.Settings, *, offline: bool
+) -> list[errors.Fault]:
     from deliverybot import render, signatures, sources
 
-    means = signatures.means(settings)
-
+    means = dataclasses.replace(signatures.means(settings), offline=offline)
     folder = settings.letters / one.letter
     names = ("letter", "mail", *(post.template for post in one.posts))
     found = render.check(folder, tuple(dict.fromkeys(names))) + sources.look(

@@ -41,6 +41,12 @@ def status(call: out.Call, campaign: str | None, exit_code: bool, as_json: bool)
         sys.exit(WAITS)
 
 
+def _listed(one: overview.Standing) -> str:
+    if one.numbers_alone:
+        return "nobody: the source gives a number and no names"
+    return f"{one.listed} may be named, {one.hidden} may not"
+
+
 def _show(state: overview.Status) -> None:
     for one in state.campaigns:
         goal = f" of {one.goal}" if one.goal else ""
@@ -53,7 +59,7 @@ def _show(state: overview.Status) -> None:
             [
                 ("  title", one.title),
                 ("  signatures", f"{one.signatures}{goal}{as_of}"),
-                ("  listed", f"{one.listed} may be named, {one.hidden} may not"),
+                ("  listed", _listed(one)),
                 ("  withdrawn", one.withdrawn or ""),
                 ("  signed twice", f"{one.duplicates}, counted once" if one.duplicates else ""),
                 ("  next", coming),
@@ -172,7 +178,7 @@ def milestones_accept(call: out.Call, campaign: str) -> None:
     """Say that a count that jumped or fell is right, so that milestones go on."""
     book = call.book(call.settings())
     count = book.milestones.accept_jump(campaign, who=out.person(), now=out.now())
-    click.echo(f"{count} signatures accepted; the next reading that agrees crosses the milestones")
+    click.echo(f"{count} signatures accepted; milestones go on with the next reading that agrees")
 
 
 @click.command()

@@ -76,7 +76,8 @@ def _tell(call: out.Call, settings: config.Settings, known: dict[str, campaigns.
     with contextlib.closing(call.book(settings)) as book:
         state = overview.status(book, known, settings, out.now())
     for one in state.campaigns:
-        counts = f"{out.plural(one.signatures, 'signature')}, {one.listed} may be named"
+        named = "" if one.numbers_alone else f", {one.listed} may be named"
+        counts = out.plural(one.signatures, "signature") + named
         states = {"deliveries": one.deliveries, "posts": one.posts}
         stand = "".join(f"; {what}: {out.counts(n)}" for what, n in states.items() if n)
         out.paragraphs(f"{one.slug}: {counts}{stand}")

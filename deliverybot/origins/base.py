@@ -56,6 +56,11 @@ class Section(values.Section):
         return False
 
     @property
+    def remote(self) -> bool:
+        """Whether such a source is asked over the network."""
+        return False
+
+    @property
     def every_seconds(self) -> int | None:
         """Seconds between readings; None where `cron` says when."""
         return None if self.every is None else values.seconds(self.every)
@@ -75,6 +80,11 @@ class Fetched(Section):
     deadline: values.Duration = "10m"
     #: Largest answer, unpacked.
     most: values.Size = "50 MB"
+
+    @property
+    @typing_extensions.override
+    def remote(self) -> bool:
+        return True
 
     @property
     def deadline_seconds(self) -> int:

@@ -100,6 +100,11 @@ class SqlSource(base.Listing):
 
     @property
     @typing_extensions.override
+    def remote(self) -> bool:
+        return not self.url.startswith("sqlite")
+
+    @property
+    @typing_extensions.override
     def lists(self) -> bool:
         return self.query is not None or self.query_file is not None
 

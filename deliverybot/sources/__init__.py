@@ -79,7 +79,7 @@ def read(
         errors.SourceError: The source cannot be read, or not any further; the
             batches given before hold what came before that place.
     """
-    if not campaign.source.lists:
+    if not campaign.source.lists or (means.offline and campaign.source.remote):
         return
     source = _open(campaign, campaign.source, secret=secret, now=now, most=batch, means=means)
     clerk = people.Clerk(campaign, secret)
@@ -133,6 +133,8 @@ def probe(
         errors.SourceError: There is no certain answer.
     """
     section = campaign.count or campaign.source
+    if means.offline and section.remote:
+        return None
     source = _open(campaign, section, secret=secret, now=now, means=means)
     return _guarded(source, lambda: source.probe(state))
 
@@ -161,6 +163,11 @@ def look(
     """Look at the source without taking anything: what is found, missing, dropped."""
     found = []
     for section in filter(None, (campaign.source, campaign.count)):
+        if means.offline and section.remote:
+            kind = getattr(section, "kind", "")
+            what = f"the source {kind!r} is on the network and was not asked"
+            found.append(errors.Fault(level="ok", what=what, file=str(campaign.file)))
+            continue
         source = _open(campaign, section, secret=b"check", now=now, means=means)
         try:
             found += source.look()
@@ -172,9 +179,9 @@ def look(
 def _fault(error: errors.SourceError) -> errors.Fault:
     what = str(error).removeprefix(f"{error.file}:{error.line}: ")
     what = what.removeprefix(f"{error.file}: ")
-    return errors.Fault(
-        level="fault", what=what, hint=error.hint, file=error.file, line=error.line or 1
-    )
+    # An address has no lines.
+    line = error.line or (None if "://" in (error.file or "") else 1)
+    return errors.Fault(level="fault", what=what, hint=error.hint, file=error.file, line=line)
 
 
 def _class(kind: str) -> type[kinds.Source]:

@@ -55,6 +55,8 @@ class Means:
     clock: Callable[[], float] = time.monotonic
     #: Raises `hands.Stopped` when the process is to stop.
     pause: Callable[[], None] = lambda: None
+    #: Whether nothing may be asked over the network; what was read before counts then.
+    offline: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
