@@ -57,6 +57,11 @@ benchmark-ingest: ## a million signatures, against the plainest loops (20 minute
 	@sh .ci/setup test
 	@$(PYTHON_RUN) benchmarks/ingest.py $(ARGS)
 
+MINUTES = 5
+fuzz: ## made-up text against all that meets other people's first (MINUTES=5)
+	@sh .ci/setup fuzz
+	@$(PYTHON_RUN) tools/fuzz.py --minutes $(MINUTES)
+
 clean: ## remove .venv and everything that can be made again
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
