@@ -47,6 +47,9 @@ class Behaviour:
     retry_after: float | None = None
     #: The reading may take this long.
     deadline: str = "1m"
+    #: The source's own lines in the campaign's file, and what it answered while it was honest.
+    section: str = 'kind = "http-json"\ncount = "count"'
+    honest: Reply = dataclasses.field(default_factory=lambda: said(f'{{"count": {GOOD}}}'))
     #: Whether the address begins with https, though the server speaks none.
     https: bool = False
 
@@ -341,6 +344,71 @@ def _contents() -> Iterator[Behaviour]:
     )  # fmt: skip
 
 
+LISTS = """\
+kind = "http-json"
+count = "count"
+signers = "people"
+next = "next"
+order = "oldest"
+columns = { id = "id", name = "name" }
+"""
+
+
+def _sheet(people: object, after: str = "") -> http_server.Answer:
+    return http_server.json({"count": GOOD, "people": people, "next": after or None})
+
+
+def _person(number: int) -> dict[str, str]:
+    return {"id": f"p{number}", "name": f"Person {number}"}
+
+
+def _endless_pages(request: http_server.Request) -> http_server.Answer:
+    """Each page names somebody new, and the next page."""
+    page = int(request.query.get("page", "1"))
+    return _sheet([_person(page)], f"?page={page + 1}")
+
+
+def _circle(request: http_server.Request) -> http_server.Answer:
+    page = int(request.query.get("page", "1"))
+    return _sheet([_person(page)], f"?page={page % 3 + 1}")
+
+
+def _same_page(request: http_server.Request) -> http_server.Answer:
+    page = int(request.query.get("page", "1"))
+    return _sheet([_person(1), _person(2)], f"?page={page + 1}")
+
+
+def _breaks_off(request: http_server.Request) -> http_server.Reply:
+    if "page" in request.query:
+        return sized(b'{"count": 120, "people": [{"id"', size=9999)
+    return _sheet([_person(1)], "?page=2")
+
+
+def _lists() -> Iterator[Behaviour]:
+    group = "Lists"
+    honest = _sheet([])
+    again, elsewhere = "it gives the same page again", "which is not asked"
+    for does, reply, says, deadline in (
+        ("gives pages without end, each with somebody new", _endless_pages, LATE, "1s"),
+        ("leads from page to page in a circle", _circle, again, "1m"),
+        ("gives the same page under ever new addresses", _same_page, again, "1m"),
+        ("stops in the middle of its second page", _breaks_off, CUT, "1m"),
+        ("names a file as its next page", _sheet([_person(1)], "file:///etc/passwd"),
+         "only http and https addresses are asked", "1m"),
+        ("names a machine inside as its next page", _sheet([_person(1)], "http://10.0.0.1/"),
+         elsewhere, "1m"),
+        ("names another host as its next page",
+         _sheet([_person(1)], "https://elsewhere.example.org/"), elsewhere, "1m"),
+        ("gives a number in place of the list", _sheet(7), "finds something that is no list", "1m"),
+        ("gives a list in place of the answer", http_server.json([1, 2]),
+         "finds nothing in the answer", "1m"),
+    ):  # fmt: skip
+        yield Behaviour(
+            group=group, does=does, reply=reply, says=says, deadline=deadline,
+            section=LISTS, honest=honest,
+        )  # fmt: skip
+
+
 BEHAVIOURS: tuple[Behaviour, ...] = (
     *_connections(),
     *_protocol(),
@@ -348,6 +416,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     *_redirects(),
     *_statuses(),
     *_contents(),
+    *_lists(),
 )
 
 PAGE = """\

@@ -34,15 +34,14 @@ class Place:
 
     def begin(self, behaviour: hostile_source.Behaviour) -> steps.Works:
         self.server.answers = {
-            "/hostile": http_server.json({"count": hostile_source.GOOD}),
+            "/hostile": behaviour.honest,
             "/sound": http_server.json({"count": 5}),
         }
         known = []
         for slug in ("hostile", "sound"):
             lines = [
                 "[source]",
-                'kind = "http-json"',
-                'count = "count"',
+                behaviour.section if slug == "hostile" else 'kind = "http-json"\ncount = "count"',
                 f'url = "{self.server.url(f"/{slug}")}"',
                 'every = "5m"',
                 f'most = "{hostile_source.MOST // 10**6} MB"',

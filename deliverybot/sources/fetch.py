@@ -140,12 +140,7 @@ class Door:
 
     def _ask(self, url: str, request: _Request) -> Answer | None:
         """Ask until there is an answer, as often as is decent."""
-        try:
-            place = hosts.Place.of(url)
-        except hosts.NotAsked as error:
-            what = f"this address is not asked: {error.why}"
-            hint = "an address such as https://example.org/petition.json"
-            raise errors.SourceError(what, hint=hint, file=error.shown) from None
+        place = hosts.Place.of(url)
         self._asker.begin(place)
         tries = TRIES if request.again else 1
         start = request.into.tell()

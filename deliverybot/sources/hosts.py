@@ -16,7 +16,7 @@ import re
 import urllib.parse
 from typing import Self
 
-from deliverybot import values
+from deliverybot import errors, values
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PORTS = {"http": 80, "https": 443}
@@ -35,16 +35,20 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SHOWN = 120
 
 
-class NotAsked(Exception):
+class NotAsked(errors.SourceError):
     """An address that cannot be asked: why, and how it may be shown."""
 
     def __init__(self, why: str, url: str) -> None:
         bare = re.sub(r"[?#].*", "?…", url, count=1, flags=re.DOTALL)
         bare = re.sub(r"(?<=//)[^/]*@", "…@", bare)
-        super().__init__(why)
-        self.why = why
         #: Without what may be secret or steers a terminal.
         self.shown = "".join(sign if sign.isprintable() else "…" for sign in bare)[:_SHOWN]
+        self.why = why
+        super().__init__(
+            f"this address is not asked: {why}",
+            hint="an address such as https://example.org/petition.json",
+            file=self.shown,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
