@@ -45,6 +45,8 @@ DOORS = {
     # Written by one, read again by the other.
     "pikepdf": {"pdf.writer", "pdf.gate"},
     "PIL": {"pdf.embed"},
+    # In a process of its own.
+    "pyarrow": {"sources.arrow"},
     # What a person wrote is checked where it is read: these are the modules of that.
     "pydantic": {
         *("access", "campaign", "config", "faults", "listening", "mailboxes", "networks"),
@@ -69,8 +71,8 @@ DOORS = {
 
 #: Importing everything costs 82 times a bare interpreter's start; WeasyPrint alone 47.
 HEAVY = {
-    *("aiosmtplib", "alembic", "apscheduler", "pikepdf", "sqlalchemy", "tweepy", "uharfbuzz"),
-    "weasyprint",
+    *("aiosmtplib", "alembic", "apscheduler", "pikepdf", "pyarrow", "sqlalchemy", "tweepy"),
+    *("uharfbuzz", "weasyprint"),
 }
 
 #: Older ones lack a fix that we rely on.

@@ -21,6 +21,7 @@ SignerField = base.SignerField
 SECTIONS: tuple[type[Section], ...] = (
     files.CsvSource,
     files.JsonlSource,
+    files.ParquetSource,
     sql.SqlSource,
     webhook.WebhookSource,
     web.HttpJsonSource,
@@ -33,6 +34,7 @@ SECTIONS: tuple[type[Section], ...] = (
 Source = Annotated[
     files.CsvSource
     | files.JsonlSource
+    | files.ParquetSource
     | sql.SqlSource
     | webhook.WebhookSource
     | web.HttpJsonSource

@@ -17,8 +17,6 @@ class _File(base.Fetched, base.Listing):
     url: values.Url | None = None
     #: Largest file at a web address, unpacked; it is on disk while it is read.
     most: values.Size = "1 GB"
-    #: Such as "utf-8" or "cp1252"; found out by itself where it is not given.
-    encoding: values.Encoding | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -36,7 +34,12 @@ class _File(base.Fetched, base.Listing):
         return self
 
 
-class CsvSource(_File):
+class _Text(_File):
+    #: Such as "utf-8" or "cp1252"; found out by itself where it is not given.
+    encoding: values.Encoding | None = None
+
+
+class CsvSource(_Text):
     """Signatures in a CSV file that grows at its end."""
 
     #: The kind of source.
@@ -48,8 +51,15 @@ class CsvSource(_File):
     preset: Literal["action-network", "google-forms", "speakout", "speakout-pro"] | None = None
 
 
-class JsonlSource(_File):
+class JsonlSource(_Text):
     """Signatures in a file of one JSON object a line, growing at its end."""
 
     #: The kind of source.
     kind: Literal["jsonl"]
+
+
+class ParquetSource(_File):
+    """Signatures in a Parquet file that is written anew as it grows."""
+
+    #: The kind of source; it needs the extra deliverybot[parquet].
+    kind: Literal["parquet"]

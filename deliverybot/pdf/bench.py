@@ -15,14 +15,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from deliverybot import errors, screen
+from deliverybot import errors, inside, screen
 from deliverybot.pdf import (
     binder,
     files,
     fonts,
     gate,
     glyphs,
-    inside,
     plain,
     setter,
     shaping,

@@ -16,8 +16,8 @@ import sys
 import urllib.parse
 from typing import Any
 
-from deliverybot import errors
-from deliverybot.pdf import files, gate, glyphs, inside
+from deliverybot import errors, inside
+from deliverybot.pdf import files, gate, glyphs
 
 #: What a letter's page may fetch from: the folder behind each of these names.
 _LETTER, _THEME = "letter.invalid", "theme.invalid"

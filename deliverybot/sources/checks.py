@@ -89,6 +89,8 @@ def _form(reading: readings.Reading) -> str:
     if mark.kind == "csv":
         signs = _DELIMITERS.get(mark.delimiter, repr(mark.delimiter))
         return f"CSV in {mark.encoding}, values separated by {signs}"
+    if mark.kind == "parquet":
+        return "Parquet"
     return f"JSON lines in {mark.encoding}"
 
 

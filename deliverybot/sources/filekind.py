@@ -115,6 +115,10 @@ class FileSource(kinds.Source):
             return mark if found.encoding == mark.encoding else None
         return mark
 
+    def _dump(self, mark: files.Mark, file: files.File) -> str:
+        """Return the cursor for a mark."""
+        return files.dump(mark, file, self.errand.secret)
+
     def _paged(
         self,
         file: files.File,
@@ -141,7 +145,7 @@ class FileSource(kinds.Source):
                     mark, offset=taken[-1].end, line=taken[-1].end_line, rows=before + len(taken)
                 )
             mark = rows.note(mark)
-            written = files.dump(mark, file, self.errand.secret)
+            written = self._dump(mark, file)
             if not taken and not told and written == cursor:
                 break
             yield kinds.Page(

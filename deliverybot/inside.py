@@ -1,4 +1,7 @@
-"""The child's side of `child`: its job, its limits, its answers; quick to import."""
+"""A child process's own side: its job, its limits, its answers; quick to import.
+
+The parents are `pdf.child` and `sources.apart`.
+"""
 
 from __future__ import annotations
 
