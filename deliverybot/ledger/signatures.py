@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from deliverybot import model
+from deliverybot import model, sweeping
 from deliverybot.ledger import intake, records, signers, store, tables
 
 _T = tables.signatures
@@ -64,7 +64,7 @@ class Signatures:
         signers, the counts and the cursor are one transaction: a crash takes
         the whole batch back and the next reading meets it again.
         """
-        with self._db.write() as tx:
+        with self._db.write() as tx, sweeping.paused():
             campaign = _campaign(tx, slug)
             parted = intake.split(tx, campaign, signers)
             fresh = parted.fresh

@@ -21,12 +21,13 @@ def normalise_email(address: str) -> str | None:
     """
     if len(address) > 320:  # noqa: PLR2004 - RFC 5321: 64 + 1 + 255
         return None
-    folded = address.strip() if address.isascii() else unicodedata.normalize("NFKC", address)
+    folded = address if address.isascii() else unicodedata.normalize("NFKC", address)
     local, _, written = folded.strip().casefold().rpartition("@")
     domain = _domain(written)
     if not domain or not _LOCAL.fullmatch(local):
         return None
-    local = local.partition("+")[0] or local
+    if "+" in local:
+        local = local.partition("+")[0] or local
     if domain in _GMAIL:
         local, domain = local.replace(".", "") or local, "gmail.com"
     return f"{local}@{domain}"

@@ -18,6 +18,7 @@ there; none of them gets into a batch, a cursor or an error.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import pathlib
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
 from deliverybot import campaign as campaigns
-from deliverybot import errors, hands, model, origins, plugins
+from deliverybot import errors, hands, model, origins, plugins, sweeping
 from deliverybot.origins import files as sections
 from deliverybot.sources import filekind, kinds, people
 
@@ -201,23 +202,27 @@ def _open(
 def _taken(page: kinds.Page, clerk: people.Clerk, name: str) -> Batch:
     """Make signers of the rows of a page; say which could not be taken."""
     told = list(page.told)
-    signers, left_out, line = [], 0, 1
-    for number, row in enumerate(page.rows, page.before + 1):
-        signer = clerk.signer(row, number, page.asked)
-        line = row.end_line
-        if not isinstance(signer, str):
-            signers.append(signer)
-            continue
-        left_out += 1
-        if left_out <= TOLD:
-            told.append(_warning(name, row.line, f"this row was left out: {signer}"))
+    with sweeping.paused():
+        made = [
+            clerk.signer(row, number, page.asked)
+            for number, row in enumerate(page.rows, page.before + 1)
+        ]
+    signers = tuple(signer for signer in made if not isinstance(signer, str))
+    left_out = len(made) - len(signers)
+    if left_out:
+        refused = (
+            _warning(name, row.line, f"this row was left out: {why}")
+            for row, why in zip(page.rows, made, strict=True)
+            if isinstance(why, str)
+        )
+        told += itertools.islice(refused, TOLD)
     told += [_warning(name, *notice) for notice in clerk.notices]
     clerk.notices.clear()
     if left_out > TOLD:
         what = f"{left_out - TOLD} more rows before this were left out"
-        told.append(_warning(name, line, what))
+        told.append(_warning(name, page.rows[-1].end_line, what))
     return Batch(
-        signers=tuple(signers),
+        signers=signers,
         cursor=page.cursor,
         rows=len(page.rows),
         skipped=tuple(told),

@@ -179,8 +179,7 @@ class _Records:
         self._mark = mark
         #: Whether a quote in a value is never escaped, so that a record may seem to end there.
         self._raw = raw_quotes
-        self._lines = files.lines(file, mark)
-        self._read = 0
+        self._lines = self._decoded()
         self._want = len(mark.header)
         #: Lines that were looked at and put back.
         self._ahead: collections.deque[_Line] = collections.deque()
@@ -224,27 +223,24 @@ class _Records:
         )
 
     def _feed(self) -> Iterator[str]:
+        taken, ahead, lines = self._taken, self._ahead, self._lines
         size = 0
-        while (line := self._next()) is not None:
-            if not self._taken:
-                size = 0
-            self._taken.append(line)
-            size += line[0]
+        while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
+            size = size + line[0] if taken else line[0]
+            taken.append(line)
             if line[1] is None or size > files.LIMIT:
                 raise csv.Error
             yield line[1]
 
     def _next(self) -> _Line | None:
-        if self._ahead:
-            return self._ahead.popleft()
-        for size, raw in self._lines:
-            self._read += 1
-            if raw is None:
-                return size, None
-            number = self._mark.line + self._read
-            return size, decode(raw, self._mark.encoding, self._file, number)
+        return self._ahead.popleft() if self._ahead else next(self._lines, None)
+
+    def _decoded(self) -> Iterator[_Line]:
+        file, encoding = self._file, self._mark.encoding
+        each = files.lines(file, self._mark)
+        for number, (size, raw) in enumerate(each, self._mark.line + 1):
+            yield size, None if raw is None else decode(raw, encoding, file, number)
         self._ended = True
-        return None
 
     def _is_exact(self, cells: list[str]) -> bool:
         """Tell whether a record that begins with a quote is the same where all values have them."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import typing_extensions
 
-from deliverybot import errors
+from deliverybot import errors, sweeping
 from deliverybot.sources import (
     checks,
     columns,
@@ -133,8 +133,9 @@ class FileSource(kinds.Source):
         while problem is None:
             taken: list[files.Row] = []
             try:
-                for row in itertools.islice(each, most):
-                    taken.append(row)  # noqa: PERF402 - an error keeps what came before it
+                with sweeping.paused():
+                    # What came before an error stays in the list.
+                    taken.extend(itertools.islice(each, most))
             except errors.SourceError as error:
                 problem = error
             if not taken and problem is not None:
