@@ -56,14 +56,34 @@ class XOutlet(values.Section):
     timeout: _Above0 = 30
 
 
+class MastodonOutlet(values.Section):
+    """Posts on Mastodon, or on a server that speaks as it does."""
+
+    #: The kind of outlet.
+    kind: Literal["mastodon"]
+    #: The account's server, such as "https://social.example".
+    api: Api
+    #: From the environment or a secret file; needs the scopes read:accounts, read:statuses,
+    #: write:statuses and write:media.
+    access_token: _Secret = _Secret("")
+    #: Who sees the posts.
+    visibility: Literal["public", "unlisted", "private"] = "public"
+    #: The longest post that the server takes; `check` compares.
+    characters: Annotated[int, pydantic.Field(ge=1, le=1_000_000)] = 500
+    #: Seconds for one request.
+    timeout: _Above0 = 30
+
+
 #: The sections of our own kinds, in the order of docs/settings.md.
 SECTIONS: tuple[type[values.Section], ...] = (
     FolderOutlet,
     XOutlet,
+    MastodonOutlet,
 )
 
 Outlet = Annotated[
     FolderOutlet
-    | XOutlet,
+    | XOutlet
+    | MastodonOutlet,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip

@@ -42,6 +42,7 @@ DOORS = {
     "jinja2": {"render"},
     "jmespath": {"expressions"},
     "markdown_it": {"render"},
+    "mastodon": {"outlets.mastodon"},
     # Written by one, read again by the other.
     "pikepdf": {"pdf.writer", "pdf.gate"},
     "PIL": {"pdf.embed"},
@@ -55,7 +56,7 @@ DOORS = {
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
     "pypdfium2": {"pdf.gate"},
-    "requests": {"outlets.x"},
+    "requests": {"outlets.mastodon", "outlets.wire", "outlets.x"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.
     "sqlalchemy": {"ledger", "sources.database"},

@@ -30,7 +30,7 @@ from deliverybot.ledger import volumes as ledger_volumes
 from deliverybot.mail import folder as mail_folder
 from deliverybot.mail import relay, smtp
 from deliverybot.outlets import folder as post_folder
-from deliverybot.outlets import x
+from deliverybot.outlets import wire, x
 from deliverybot.pdf import press
 
 #: Also there for their own sake: what a command imports late is in memory before the fork.
@@ -144,7 +144,7 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "before the file has its name": at(mail_folder, "_name_it", "before"),
     "after the file has its name": at(mail_folder, "_name_it", "after"),
     "post: before the claim": at(queue.Queue, "claim", "before", of("post")),
-    "post: before the request": at(x._Door, "send", "before"),
+    "post: before the request": at(wire.Door, "send", "before"),
     "post: after the answer": at(x.X, "_publish", "after"),
     "post: while committing": at(store, "record", "after", moving("post", "posted")),
     "post: after the commit": at(queue.Queue, "settle", "after", of("post")),

@@ -1,0 +1,312 @@
+"""Posts on Mastodon, and on servers that speak as it does.
+
+A server keeps the `Idempotency-Key` of a post for an hour and answers the same
+key with the same post (Mastodon's own documentation of statuses, and its
+PostStatusService).  So what is in doubt goes again while the hour is young;
+later the account's own posts are read and compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import html
+import html.parser
+import http.client
+import json
+import logging
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
+
+import mastodon
+import requests
+import typing_extensions
+
+from deliverybot import errors, model, networks, outlets
+from deliverybot.outlets import wire
+
+#: The same key is the same post for an hour; the rest of it is for slow clocks.
+HARMLESS = dt.timedelta(minutes=50)
+#: Own posts that are read when one is looked for.
+_OWN = 40
+#: Seconds between two looks at a picture that the server is still working on.
+_PAUSE = 1.0
+#: What the server says of the account rather than of the post.
+_ACCOUNT = frozenset({401, 403})
+_TOO_MANY = 429
+#: What the library takes for the server's address; the door goes to the real one.
+_BASE = "https://mastodon.invalid"
+_WORKING = frozenset({202, 206})
+
+
+class Mastodon(outlets.Outlet):
+    """One account on a server."""
+
+    Settings = networks.MastodonOutlet
+
+    def __init__(self, name: str, section: networks.MastodonOutlet, means: outlets.Means) -> None:
+        """Keep what it needs."""
+        super().__init__(name, section, means)
+        self._settings = section
+        # At DEBUG these write the posts and the token.
+        for logger in ("mastodon", "urllib3", "requests"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
+
+    @property
+    @typing_extensions.override
+    def limit(self) -> int | None:
+        return self._settings.characters
+
+    @typing_extensions.override
+    def length(self, text: str) -> int:
+        """Count as the server does: graphemes, an address for 23, a name without its server."""
+        return int(mastodon.Mastodon.get_status_length(text))
+
+    @typing_extensions.override
+    async def publish(self, post: outlets.Draft) -> model.Reply:
+        if missing := self._missing():
+            return wire.reply(model.Outcome.REFUSED, missing, account=True)
+        if (long := self.length(post.text)) > self._settings.characters:
+            what = f"the text counts {long} there, and {self._settings.characters} fit"
+            return wire.reply(model.Outcome.REFUSED, what)
+        return await self._aside(lambda door: self._publish(post, door))
+
+    @typing_extensions.override
+    async def find(self, post: outlets.Draft) -> outlets.Evidence:
+        if self._missing():
+            return outlets.Evidence(there=None)
+        return await self._aside(lambda door: self._find(post, door))
+
+    @typing_extensions.override
+    async def check(self) -> list[errors.Fault]:
+        if missing := self._missing():
+            hint = f"put it into a secret file: outlets/{self.name}/access_token"
+            return [errors.Fault(level="fault", what=missing, hint=hint)]
+        return await self._aside(self._check)
+
+    async def _aside(self, work: Callable[[wire.Door], outlets.T]) -> outlets.T:
+        """Do something in a thread, where libraries may wait; a cancel ends the wait."""
+        door = wire.Door(self._settings.api, self._settings.timeout)
+        try:
+            return await asyncio.to_thread(work, door)
+        except asyncio.CancelledError:
+            door.cut()
+            raise
+
+    def _token(self) -> str:
+        return self._settings.access_token.get_secret_value()
+
+    def _missing(self) -> str:
+        return "" if self._token() else f"outlet {self.name} has no access_token"
+
+    def _client(self, door: wire.Door) -> mastodon.Mastodon:
+        session = requests.Session()
+        session.trust_env = False
+        session.max_redirects = 0  # the library would follow them
+        session.mount("https://", door)
+        session.mount("http://", door)
+        return mastodon.Mastodon(
+            access_token=self._token(), api_base_url=_BASE,
+            ratelimit_method="throw", version_check_mode="none", session=session,
+        )  # fmt: skip
+
+    def _publish(self, post: outlets.Draft, door: wire.Door) -> model.Reply:
+        """1. Bring the picture, if there is one.  2. Post, under the post's own key."""
+        client = self._client(door)
+        media: list[str] = []
+        if post.image:
+            reply = self._picture(client, post, door)
+            if not reply.done:
+                # No post was asked for yet, so nothing of it can be there.
+                outcome = model.Outcome.LATER if reply.code == 0 or reply.outcome is (
+                    model.Outcome.UNSURE
+                ) else reply.outcome  # fmt: skip
+                return wire.reply(
+                    outcome, f"the picture: {reply.text}", reply.code,
+                    retry_after=reply.retry_after, account=reply.account,
+                )  # fmt: skip
+            media = [reply.text]
+        with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
+            client.status_post(
+                post.text, idempotency_key=post.key, media_ids=media or None,
+                visibility=self._settings.visibility, language=post.language,
+            )  # fmt: skip
+        return self._read(door, _post_of)
+
+    def _picture(
+        self, client: mastodon.Mastodon, post: outlets.Draft, door: wire.Door
+    ) -> model.Reply:
+        """Bring the picture; DONE, with its id for a text, once the server has worked on it.
+
+        Past the library, whose own call asks for the server's version first and
+        does not end where there is no answer to that.
+        """
+        session, known = client.session, {"Authorization": f"Bearer {self._token()}"}
+        picture = {"file": ("card.png", post.image, "image/png")}
+        with contextlib.suppress(wire.NoAnswer):
+            session.post(
+                f"{_BASE}/api/v2/media", files=picture, data={"description": post.alt},
+                headers=known, allow_redirects=False,
+            )  # fmt: skip
+        reply = self._read(door, _media_of)
+        late = time.monotonic() + self._settings.timeout
+        while reply.done and reply.code in _WORKING and time.monotonic() < late:
+            time.sleep(_PAUSE)
+            with contextlib.suppress(wire.NoAnswer):
+                address = f"{_BASE}/api/v1/media/{reply.text}"
+                session.get(address, headers=known, allow_redirects=False)
+            reply = self._read(door, _media_of)
+        if reply.done and reply.code in _WORKING:
+            return wire.reply(model.Outcome.LATER, "the server is still working on it")
+        return reply
+
+    def _read(
+        self, door: wire.Door, found: Callable[[Mapping[str, object]], tuple[str, str]]
+    ) -> model.Reply:
+        """Return what an answer means; `found` gives text and address of what was made."""
+        if door.answer is None:
+            outcome = model.Outcome.UNSURE if door.sent else model.Outcome.LATER
+            return wire.reply(outcome, wire.clean(door.trouble, [self._token()]))
+        status, headers, body = door.answer
+        content = wire.fields(body)
+        said = content.get("error")
+        words = said if isinstance(said, str) and said else http.client.responses.get(status, "")
+        words = wire.clean(words, [self._token()])
+        if 200 <= status <= 299:  # noqa: PLR2004 - the class of good answers
+            text, url = found(content)
+            if text:
+                return wire.reply(model.Outcome.DONE, text, status, url=url)
+            return wire.reply(model.Outcome.UNSURE, "the answer names no post", status)
+        if status == _TOO_MANY:
+            wait = _pause(headers, self.means.clock())
+            return wire.reply(model.Outcome.LATER, words, status, retry_after=wait, account=True)
+        if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
+            account = status in _ACCOUNT
+            return wire.reply(model.Outcome.REFUSED, words, status, account=account)
+        return wire.reply(model.Outcome.UNSURE, words, status)
+
+    def _find(self, post: outlets.Draft, door: wire.Door) -> outlets.Evidence:
+        """Read the account's latest posts back to the first try."""
+        now = dt.datetime.fromtimestamp(self.means.clock(), dt.UTC)
+        young = post.first_try is not None and now - post.first_try < HARMLESS
+        own = self._own(door)
+        if own is None:
+            return outlets.Evidence(there=None, harmless=young)
+        for one in own:
+            if _same(str(one.get("content", "")), post.text):
+                return outlets.Evidence(there=True, url=str(one.get("url") or one.get("uri") or ""))
+        if young:
+            return outlets.Evidence(there=None, harmless=True)
+        reaches = len(own) < _OWN or _before(own[-1], post.first_try)
+        return outlets.Evidence(there=False if reaches and post.first_try else None)
+
+    def _own(self, door: wire.Door) -> list[Mapping[str, object]] | None:
+        """Return the account's latest posts, newest first; None where they cannot be had."""
+        client = self._client(door)
+        with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
+            client.account_verify_credentials()
+        ident = _answered(door)
+        if not isinstance(ident, dict) or not str(ident.get("id", "")).isalnum():
+            return None
+        with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
+            client.account_statuses(str(ident["id"]), limit=_OWN, exclude_reblogs=True)
+        own = _answered(door)
+        if not isinstance(own, list) or not all(isinstance(one, dict) for one in own):
+            return None
+        return own
+
+    def _check(self, door: wire.Door) -> list[errors.Fault]:
+        client = self._client(door)
+        with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
+            client.account_verify_credentials()
+        reply = self._read(door, lambda content: (str(content.get("acct") or ""), ""))
+        if not reply.done:
+            what = f"outlet {self.name} cannot be used: {reply}"
+            hint = "the token needs the scopes read:accounts, read:statuses, write:statuses and "
+            hint += "write:media"
+            return [errors.Fault(level="fault", what=what, hint=hint)]
+        found = [errors.Fault(level="ok", what=f"outlet {self.name} posts as @{reply.text}")]
+        with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
+            client.instance_v2()
+        most = _most(_answered(door))
+        if most is not None and most != self._settings.characters:
+            what = f"the server of outlet {self.name} takes {most} characters"
+            level = "warning" if most > self._settings.characters else "fault"
+            hint = f"characters = {most} in [outlets.{self.name}]"
+            found.append(errors.Fault(level=level, what=what, hint=hint))
+        return found
+
+
+def _answered(door: wire.Door) -> object:
+    """Return the JSON of a good answer; None of any other."""
+    if door.answer is None or not 200 <= door.answer[0] <= 299:  # noqa: PLR2004 - as above
+        return None
+    try:
+        return json.loads(door.answer[2])
+    except (ValueError, RecursionError):
+        return None
+
+
+def _post_of(content: Mapping[str, object]) -> tuple[str, str]:
+    ident, url = content.get("id"), content.get("url") or content.get("uri")
+    if isinstance(ident, str) and ident and isinstance(url, str):
+        return f"post {wire.clean(ident, ())}", wire.clean(url, ())
+    return "", ""
+
+
+def _media_of(content: Mapping[str, object]) -> tuple[str, str]:
+    ident = content.get("id")
+    return (ident, "") if isinstance(ident, str) and ident.isalnum() else ("", "")
+
+
+def _most(content: object) -> int | None:
+    """Return the longest text that a server says it takes."""
+    for name in ("configuration", "statuses", "max_characters"):
+        content = content.get(name) if isinstance(content, dict) else None
+    return content if isinstance(content, int) and not isinstance(content, bool) else None
+
+
+def _pause(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds until the limit ends, which the server names as a time."""
+    try:
+        reset = dt.datetime.fromisoformat(headers.get("x-ratelimit-reset", ""))
+    except ValueError:
+        return None
+    if reset.tzinfo is None:
+        return None
+    return max(1.0, reset.timestamp() - now)
+
+
+def _before(one: Mapping[str, object], at: dt.datetime | None) -> bool:
+    """Tell whether a post is older than a time."""
+    try:
+        made = dt.datetime.fromisoformat(str(one.get("created_at", "")))
+    except ValueError:
+        return False
+    return at is not None and made.tzinfo is not None and made < at
+
+
+def _same(content: str, text: str) -> bool:
+    """Tell whether a post's HTML says a text; blanks and line ends count for nothing."""
+    reader = _Reader()
+    reader.feed(content)
+    reader.close()
+    return _plain("".join(reader.said)) == _plain(text)
+
+
+def _plain(text: str) -> str:
+    return "".join(unicodedata.normalize("NFC", html.unescape(text)).split())
+
+
+class _Reader(html.parser.HTMLParser):
+    """Takes the text out of a post's HTML, shortened addresses in full."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.said: list[str] = []
+
+    @typing_extensions.override
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)

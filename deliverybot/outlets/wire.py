@@ -1,0 +1,163 @@
+"""The wire to a network: one deadline, no redirects, the whole answer or none.
+
+What a client's library makes of odd answers differs; what is posted and what
+is not must not.  So the answer is judged from what came over the wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import socket
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Iterable, Mapping
+
+import requests
+import requests.adapters
+
+from deliverybot import model, screen
+
+#: Letters of what a network says that are kept.
+_TEXT_MAX = 300
+
+
+class NoAnswer(Exception):
+    """There is no whole answer; the door says why."""
+
+
+class Door(requests.adapters.BaseAdapter):
+    """Sends a client's requests to where config.toml says, whatever host it meant.
+
+    One deadline for each; no redirect is followed.  The last answer is kept
+    here; to the client goes all of it, or with `bare` its status alone, where a
+    client trips over odd ones.
+    """
+
+    def __init__(
+        self, api: str, timeout: float, *, bare: bool = False, most: int = 2_000_000
+    ) -> None:
+        """Open nothing yet.
+
+        `api` may have a path, which comes before each request's own; `timeout`
+        is in seconds, `most` the bytes of an answer that are read.
+        """
+        super().__init__()
+        self._api = urllib.parse.urlsplit(api)
+        self._timeout = timeout
+        self._bare = bare
+        self._most = most
+        #: Whether a byte of the request may have left.
+        self.sent = False
+        self.trouble = ""
+        self._late = False
+        self._connected: http.client.HTTPConnection | None = None
+        self.answer: tuple[int, Mapping[str, str], bytes] | None = None
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002 - as above
+        timeout: object = None,  # noqa: ARG002 - we keep our own
+        verify: object = True,  # noqa: ARG002, FBT002 - always
+        cert: object = None,  # noqa: ARG002 - none
+        proxies: object = None,  # noqa: ARG002 - none
+    ) -> requests.Response:
+        """Send as requests asks for it; only `request` counts here."""
+        self.sent, self.answer, self._late = False, None, False
+        connection = self._connected = self._connection()
+        deadline = threading.Timer(self._timeout, self.cut)
+        deadline.daemon = True
+        deadline.start()
+        try:
+            connection.connect()
+            self.sent = True
+            self.answer = self._exchange(connection, request)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            late = self._late or isinstance(error, TimeoutError)
+            self.trouble = "no answer in time" if late else f"{type(error).__name__}: {error}"
+            raise NoAnswer from error
+        finally:
+            deadline.cancel()
+            connection.close()
+        response = requests.Response()
+        response.status_code = self.answer[0]
+        response.raw = io.BytesIO(b"" if self._bare else self.answer[2])
+        response.headers.update({} if self._bare else self.answer[1])
+        response.request = request
+        response.url = request.url or ""
+        return response
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def cut(self) -> None:
+        """End every wait on this connection, from another thread."""
+        self._late = True
+        connection = self._connected
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                # Not the TLS socket's own shutdown, which pulls the TLS from under the reader.
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._api.hostname or "", self._api.port
+        if self._api.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=self._timeout)
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=context)
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, request: requests.PreparedRequest
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {**request.headers, "Accept-Encoding": "identity", "Connection": "close"}
+        path = self._api.path.rstrip("/") + request.path_url
+        connection.request(request.method or "POST", path, request.body, headers)
+        answer = connection.getresponse()
+        body = answer.read(self._most)
+        if self._late:
+            raise TimeoutError
+        if answer.length:
+            # A refusal whose reason is cut off may be "this post is there already".
+            raise ValueError("the answer is cut short or too long")
+        return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
+
+
+def fields(body: bytes) -> dict[str, object]:
+    """Return a JSON object; empty where it is none."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def clean(text: str, secrets: Iterable[str]) -> str:
+    """Return one line without control characters and without a token.
+
+    Cleaned before, since an invisible letter in its middle would hide a token,
+    and cut after, since a half of it would stay.
+    """
+    text = screen.clean(text, len(text) + 1)
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    return screen.clean(text, _TEXT_MAX)
+
+
+def reply(
+    outcome: model.Outcome,
+    text: str,
+    code: int = 0,
+    *,
+    url: str = "",
+    retry_after: float | None = None,
+    account: bool = False,
+) -> model.Reply:
+    """Return what a try came to, in the phase `post`."""
+    return model.Reply(
+        outcome=outcome, phase="post", code=code, text=text, url=url, retry_after=retry_after,
+        account=account,
+    )  # fmt: skip
