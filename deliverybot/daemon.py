@@ -135,7 +135,9 @@ async def _poll(works: steps.Works, scheduler: aps.AsyncIOScheduler, slug: str) 
     """Read a source; one that fails is read again when its next try is due, sooner or later."""
     later = await works.poll(slug)
     if later is not None and not works.stopping:
-        scheduler.modify_job(slug, next_run_time=later)
+        # Not at once: this very job is still running, and a second one would be passed over.
+        soon = works.clock() + dt.timedelta(seconds=1)
+        scheduler.modify_job(slug, next_run_time=max(later, soon))
 
 
 def _trigger(source: origins.Section) -> cron.CronTrigger | interval.IntervalTrigger:

@@ -135,7 +135,9 @@ class _Taking:
             problem = str(error) + (f" (hint: {error.hint})" if error.hint else "")
             section = self._campaign.source
             ended = self._now + dt.timedelta(seconds=means.clock() - begin)
-            later = failures.next_try(error, before.failures + 1, section, ended)
+            # One that brought somebody goes on soon, be its list too long for one reading.
+            in_row = 1 if self._sums["new"] else before.failures + 1
+            later = failures.next_try(error, in_row, section, ended)
             return self._done(
                 self._book.signatures.read(
                     self._campaign.slug, now=self._now, problem=problem, not_before=later

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
 import os
 import pathlib
@@ -16,7 +17,7 @@ import build
 import counted_source
 import http_server
 from deliverybot import campaign as campaigns
-from deliverybot import daemon, errors, failures, ledger, origins, overview
+from deliverybot import daemon, errors, failures, ledger, origins, overview, steps
 from deliverybot.ledger import records
 
 PLAN = "at = [100, 1000]"
@@ -188,6 +189,51 @@ async def test_once_asks_anyway(place: Place) -> None:
     place.server.answers = {"/faces": http_server.json({"count": 3})}
     await daemon.once(place.works)
     assert place.standing().signatures == 3
+
+
+async def test_a_list_that_is_too_long_for_one_reading_goes_on_soon(place: Place) -> None:
+    """A reading that brings somebody is no sign that the next one should wait."""
+    url = place.server.url("/people")
+    upto = 1
+
+    def answer(request: http_server.Request) -> http_server.Answer:
+        page = int(request.query.get("page", "0"))
+        person = {"id": f"p{page}", "name": f"Person {page}"}
+        sheet = {"people": [person], "next": f"{url}?page={page + 1}"}
+        return http_server.json(sheet) if page < upto else http_server.Answer(status=404)
+
+    place.server.answers = answer
+    source = f'[source]\nkind = "paged"\nurl = "{url}"\nevery = "5m"\n'
+    source += 'columns = { id = "id", name = "name" }'
+    place.known = [build.campaign(place.folder, source=source)]
+    place.restart()
+    waits = []
+    for upto in (1, 2, 2):  # noqa: B007 - the server reads it
+        later = await place.works.poll("faces", anyway=True)
+        assert later is not None
+        waits.append((later - build.NOW).total_seconds())
+    assert (place.standing().failures, place.standing().held) == (3, 2)
+    assert [wait < 75 for wait in waits] == [True, True, False]
+
+
+async def test_a_daemon_asks_again_when_the_next_try_is_due(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sooner than `every` says: a day would be long for a short trouble."""
+    place.server.answers = http_server.in_turn(
+        http_server.Answer(status=404), http_server.json({"count": 120})
+    )
+    monkeypatch.setattr(failures, "FIRST", 0)
+    place.campaign(every="1d")
+    works = steps.Works(
+        place.book, place.settings, {one.slug: one for one in place.known},
+        clock=lambda: dt.datetime.now(dt.UTC), reporter=build.Silent(),
+    )  # fmt: skip
+    running = asyncio.create_task(daemon.run(works))
+    await asyncio.to_thread(place.server.wait_for, 2)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(running, 60)
+    assert place.standing().failures in {0, 1}, "the second answer may have come too late"
 
 
 async def test_what_a_source_did_not_foresee_is_a_failed_reading(

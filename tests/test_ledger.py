@@ -161,6 +161,23 @@ def test_the_list_of_an_unknown_campaign_is_empty(book: ledger.Ledger) -> None:
     assert list(book.signatures.lines("nobody", 5)) == []
 
 
+def test_a_source_fails_since_the_first_failure_after_the_last_good_reading(
+    book: ledger.Ledger,
+) -> None:
+    signatures = book.signatures
+    assert signatures.failing_since("faces") is None
+    times = [NOW + dt.timedelta(hours=n) for n in range(6)]
+    signatures.read("faces", now=times[0], problem="down")
+    signatures.read("faces", now=times[1])
+    assert signatures.failing_since("faces") is None
+    for time, problem in ((times[2], "down"), (times[3], "down"), (times[4], "away")):
+        signatures.read("faces", now=time, problem=problem)
+    signatures.read("other", now=times[5], problem="down")
+    assert signatures.failing_since("faces") == times[2]
+    assert signatures.failing_since("other") == times[5]
+    assert signatures.standing("faces").failures == 3
+
+
 def test_a_hidden_signer_counts_and_is_not_named(book: ledger.Ledger) -> None:
     build.take(book, build.signers(3))
     book.signatures.set_state("faces", 2, model.Signature.HIDDEN, who="mira", why="asked", now=NOW)

@@ -172,7 +172,7 @@ def look(
             continue
         source = _open(campaign, section, secret=b"check", now=now, means=means)
         try:
-            found += source.look()
+            found += _guarded(source, source.look)
         except errors.SourceError as error:
             found.append(_fault(error))
     return found
