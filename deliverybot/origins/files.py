@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import pydantic
+import typing_extensions
 
 from deliverybot import faults, values
 from deliverybot.origins import base
@@ -17,6 +18,11 @@ class _File(base.Fetched, base.Listing):
     url: values.Url | None = None
     #: Largest file at a web address, unpacked; it is on disk while it is read.
     most: values.Size = "1 GB"
+
+    @property
+    @typing_extensions.override
+    def remote(self) -> bool:
+        return self.url is not None
 
     @pydantic.model_validator(mode="after")
     def _one_place(self) -> Self:
