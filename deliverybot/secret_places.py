@@ -44,9 +44,9 @@ def gather(
 ) -> Found:
     """Read the environment and the secret files; the origins of `overrides` win."""
     found = Found()
-    outlets = _outlets(data, overrides, environ)
+    named_sections = _sections(data, overrides, environ)
     variables = {
-        _path(name, outlets): (name, value)
+        _path(name, named_sections): (name, value)
         for name, value in environ.items()
         if name.lower().startswith(PREFIX) and name.lower() not in NOT_SETTINGS
     }
@@ -54,12 +54,12 @@ def gather(
     choices = (overrides.get("secrets_dir"), variable, data.get("secrets_dir"))
     named = next((choice for choice in choices if isinstance(choice, str)), "")
     folders = _folders(root, named, environ, found)
-    for file, path, text in _files(model, folders, outlets, data):
-        wrong = _UNREADABLE if text is None else _misplaced(model, outlets, path)
+    for file, path, text in _files(model, folders, named_sections, data):
+        wrong = _UNREADABLE if text is None else _misplaced(model, named_sections, path)
         _put(found, found.files, (path, text, str(file)), wrong, _wanted(model, path, data))
     for path, (name, text) in sorted(variables.items()):
         wanted = _wanted(model, path, data) or _wanted(model, path, found.environment)
-        wrong = _misplaced(model, outlets, path)
+        wrong = _misplaced(model, named_sections, path)
         _put(found, found.environment, (path, text, name), wrong, wanted)
     found.origins.update(dict.fromkeys(_leaves(overrides), "the command line"))
     return found
@@ -69,26 +69,35 @@ _UNREADABLE = ("this secret cannot be read as UTF-8 text", "check its owner and 
 _wanted = faults.annotation_at
 
 
-def _outlets(
+#: Sections of many names, such as [outlets.NAME], and the key of a variable that makes one.
+_NAMED = {"outlets": "kind", "access": "host"}
+_SAID = {"outlets": "outlet", "access": "account"}
+_Names = Mapping[str, list[str]]
+
+
+def _sections(
     data: Mapping[str, object], overrides: Mapping[str, object], environ: Mapping[str, str]
-) -> list[str]:
-    """Return the names of all outlets; a variable ``..._KIND`` makes one, too."""
-    made = (re.fullmatch(rf"{PREFIX}outlets__(.+)__kind", name.lower()) for name in environ)
-    return [
-        *_names(data.get("outlets")),
-        *_names(overrides.get("outlets")),
-        *(match[1].replace("_", "-") for match in made if match),
-    ]
+) -> _Names:
+    """Return the names of all outlets and accounts; some variables make one, too."""
+    found = {}
+    for section, key in _NAMED.items():
+        made = (re.fullmatch(rf"{PREFIX}{section}__(.+)__{key}", name.lower()) for name in environ)
+        found[section] = [
+            *_names(data.get(section)),
+            *_names(overrides.get(section)),
+            *(match[1].replace("_", "-") for match in made if match),
+        ]
+    return found
 
 
 def _names(section: object) -> list[str]:
     return list(section) if isinstance(section, Mapping) else []
 
 
-def _path(name: str, outlets: list[str]) -> places.Path:
-    """Return the path of a nested name; an outlet's dashes may be written as "_"."""
+def _path(name: str, named: _Names) -> places.Path:
+    """Return the path of a nested name; the dashes of one of many may be written as "_"."""
     parts = name.lower().removeprefix(PREFIX).split("__")
-    if len(parts) > 1 and parts[0] == "outlets" and parts[1] not in outlets:
+    if len(parts) > 1 and parts[0] in named and parts[1] not in named[parts[0]]:
         parts[1] = parts[1].replace("_", "-")
     return tuple(parts)
 
@@ -116,13 +125,13 @@ def _folders(
 def _files(
     model: type[pydantic.BaseModel],
     folders: Iterator[tuple[pathlib.Path, bool]],
-    outlets: list[str],
+    named: _Names,
     data: Mapping[str, object],
 ) -> Iterator[tuple[pathlib.Path, places.Path, str | None]]:
     """Yield (file, path of the setting, text); other programs' files are passed over."""
     for folder, ours in folders:
         for file in sorted(folder.glob("[!.]*")) if folder.is_dir() else []:
-            path = _path(file.name, outlets)
+            path = _path(file.name, named)
             meant = ours or file.name.lower().startswith(PREFIX) or faults.knows(model, path, data)
             if not meant or not file.is_file():
                 continue
@@ -135,16 +144,17 @@ def _files(
 
 
 def _misplaced(
-    model: type[pydantic.BaseModel], outlets: list[str], path: places.Path
+    model: type[pydantic.BaseModel], named: _Names, path: places.Path
 ) -> tuple[str, str] | None:
     """Say why a name that is well formed still leads nowhere."""
     field = model.model_fields.get(str(path[0]))
     if field is not None and field.exclude:
         return f"'{path[0]}' is no setting", "leave it out"
-    if path[0] == "outlets" and len(path) > 1 and path[1] not in outlets:
-        close = places.nearest(str(path[1]), outlets)
-        known = f"known outlets: {', '.join(outlets) or 'none'}"
-        what = f"config.toml has no outlet '{path[1]}'"
+    names = named.get(str(path[0]), [])
+    if path[0] in named and len(path) > 1 and path[1] not in names:
+        close = places.nearest(str(path[1]), names)
+        known = f"known {_SAID[str(path[0])]}s: {', '.join(names) or 'none'}"
+        what = f"config.toml has no {_SAID[str(path[0])]} '{path[1]}'"
         return what, f"did you mean '{close}'? {known}" if close else known
     return None
 

@@ -224,6 +224,19 @@ def test_command_line_then_environment_then_secret_file_then_toml(file: pathlib.
     assert config.load(file, environ={}).pdf.time == 2
 
 
+@pytest.mark.parametrize("name", ["ACCESS__OUR_GROUP__TOKEN", "ACCESS__OUR-GROUP__TOKEN"])
+def test_the_secret_of_an_account_is_found_by_its_name(file: pathlib.Path, name: str) -> None:
+    with file.open("a") as text:
+        text.write('[access.our-group]\nhost = "actions.example"\n')
+    settings = config.load(file, environ={f"DELIVERYBOT_{name}": "t0ken"})
+    assert settings.access["our-group"].token.get_secret_value() == "t0ken"
+    folder = file.parent / "secrets"
+    folder.mkdir()
+    (folder / name.lower()).write_text("t0ken-too\n")
+    settings = config.load(file, overrides={"secrets_dir": "secrets"}, environ={})
+    assert settings.access["our-group"].token.get_secret_value() == "t0ken-too"
+
+
 def test_text_from_the_environment_becomes_what_the_setting_wants(file: pathlib.Path) -> None:
     settings = config.load(
         file,
@@ -256,6 +269,7 @@ def test_text_from_the_environment_becomes_what_the_setting_wants(file: pathlib.
         ("DELIVERYBOT_MAIL__PORT", "0", "'port' must be 1 or more", ""),
         ("DELIVERYBOT_ROOT", "/", "'root' is no setting", ""),
         ("DELIVERYBOT_OUTLETS__X_MIAN__API", "x", "no outlet 'x-mian'", "did you mean 'x-main'?"),
+        ("DELIVERYBOT_ACCESS__OURS__TOKEN", SECRET, "no account 'ours'", "known accounts: none"),
         ("DELIVERYBOT_DATABASE__X", SECRET, "'database' must be a text", ""),
         ("DELIVERYBOT_DATABASE", SECRET, "'database': this is no database", "sqlite:///"),
     ],
