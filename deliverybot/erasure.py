@@ -48,14 +48,17 @@ def find(book: ledger.Ledger, address: str) -> list[verbs.Found]:
     An address is known by its keyed mark alone: raises UsageError for what is
     none, or where there is no key, and so no signature either.
     """
-    plain = screen.normalise_email(address)
-    if plain is None:
+    box = screen.mailbox(address)
+    if box is None:
         message_ = "this is no e-mail address"
         raise errors.UsageError(message_, hint="give the one that the person signed with")
     if not book.secret:
         return []
-    slugs = book.erasures.campaigns()
-    return book.erasures.find({s: screen.key(book.secret, s, "email", plain) for s in slugs})
+    marks = {}
+    for slug in book.erasures.campaigns():
+        keyed = screen.keyed(book.secret, slug, "email")
+        marks[slug] = [keyed(form) for form in (box.now, *box.before)]
+    return book.erasures.find(marks)
 
 
 def look(book: ledger.Ledger, settings: config.Settings, found: verbs.Found) -> Receipt:

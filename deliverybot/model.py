@@ -197,6 +197,8 @@ class Signer(NamedTuple):
     sms: bool = False
     #: Why a person is to look before this signer is named; empty for nearly everybody.
     flags: tuple[str, ...] = ()
+    #: Keyed hashes of other spellings of the address, which an older ledger may hold.
+    keys_before: tuple[bytes, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

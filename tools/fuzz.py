@@ -84,6 +84,12 @@ def writing(text: str) -> None:
     if plain is not None:
         assert screen.normalise_email(plain) == plain, text
         assert screen.key(b"secret", "campaign", "email", plain)
+        box = screen.mailbox(text)
+        assert box is not None, text
+        for form in (box.now, *box.before):
+            other = screen.mailbox(form)
+            assert other is not None, text
+            assert other.now == box.now, text
     try:
         number = counting.written(text, "a fuzzed text")
     except errors.SourceError:

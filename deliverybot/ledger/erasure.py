@@ -72,15 +72,14 @@ class Erasures:
         with self._db.read() as tx:
             return list(tx.scalars(sa.select(_C.c.slug).order_by(_C.c.slug)))
 
-    def find(self, keys: Mapping[str, bytes]) -> list[Found]:
-        """Return a person's signatures; `keys` has the mark of the address in each campaign."""
+    def find(self, keys: Mapping[str, Collection[bytes]]) -> list[Found]:
+        """Return a person's signatures; `keys` has the marks of the address in each campaign."""
         found = []
         with self._db.read() as tx:
-            for slug, key in keys.items():
-                query = sa.select(_T.c.number, _T.c.state).join(_C)
-                row = tx.execute(query.where(_C.c.slug == slug, _T.c.key_email == key)).first()
-                if row is not None:
-                    found.append(Found(slug=slug, number=row.number, state=row.state))
+            for slug, marks in keys.items():
+                query = sa.select(_T.c.number, _T.c.state).join(_C).order_by(_T.c.number)
+                rows = tx.execute(query.where(_C.c.slug == slug, _T.c.key_email.in_(marks)))
+                found += [Found(slug=slug, number=row.number, state=row.state) for row in rows]
         return found
 
     def get(self, slug: str, number: int) -> Found:

@@ -46,6 +46,7 @@ def split(tx: sa.Connection, campaign: sa.Row[Any], signers: Sequence[model.Sign
     if campaign.last_number:
         ids = [signer.key_id for signer in signers if signer.key_id]
         emails = [signer.key_email for signer in signers if signer.key_email]
+        emails += [key for signer in signers if signer.keys_before for key in signer.keys_before]
         by_id = bulk.numbers(tx, campaign.id, "key_id", ids)
         by_email = bulk.numbers(tx, campaign.id, "key_email", emails)
     fresh: list[model.Signer] = []
@@ -55,6 +56,8 @@ def split(tx: sa.Connection, campaign: sa.Row[Any], signers: Sequence[model.Sign
         number = by_id.get(key_id)
         if number is None:
             number = by_email.get(key_email)
+        if number is None and signer.keys_before:
+            number = next((by_email[key] for key in signer.keys_before if key in by_email), None)
         if number is not None:
             known.append((number, signer))
             continue

@@ -20,7 +20,9 @@ clean_block = texts.clean_block
 shown_name = names.shown_name
 sorting = names.sorting
 
+Mailbox = addresses.Mailbox
 normalise_email = addresses.normalise_email
+mailbox = addresses.mailbox
 domains = addresses.domains
 masked = addresses.masked
 key = addresses.key

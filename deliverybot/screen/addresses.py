@@ -7,6 +7,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import NamedTuple
 
 _LOCAL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]{1,64}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]+")
@@ -43,6 +44,73 @@ def _domain(written: str) -> str:
             return ""
     domain = written.removesuffix(".")
     return domain if _DOMAIN.fullmatch(domain) else ""
+
+
+class Mailbox(NamedTuple):
+    """Whose an address is, in the forms that keyed hashes are made from."""
+
+    #: By the rules of its provider: what is written down now.
+    now: str
+    #: What `normalise_email` makes of the address as it was given.
+    plain: str
+    #: Further forms of the same mailbox, `plain` among them: what an older ledger may hold.
+    before: tuple[str, ...] = ()
+
+
+def mailbox(address: str) -> Mailbox | None:
+    """Return the mailbox of an address by its provider's own rules; None where it is no address.
+
+    Only rules that a provider has written down: two people must never be one.
+    Yahoo's "base-keyword" addresses are no such rule, since a dash may stand in
+    anybody's name there: mary-ann and mary-lou stay two.
+    """
+    plain = normalise_email(address)
+    if plain is None:
+        return None
+    local, _, domain = plain.rpartition("@")
+    rule = _rule(domain)
+    if rule is None:
+        return Mailbox(plain, plain)
+    now, *others = dict.fromkeys((*rule(local, domain), plain))
+    return Mailbox(now, plain, tuple(others))
+
+
+_Rule = Callable[[str, str], tuple[str, ...]]
+
+#: Whoever has one of the older ones has the first, too: https://support.apple.com/118230
+_APPLE = ("icloud.com", "me.com", "mac.com")
+#: A name is one account's under all of these, and its dots, dashes and underscores are ignored:
+#: https://proton.me/support/addresses-and-aliases, https://proton.me/support/change-username
+_PROTON = ("proton.me", "protonmail.com", "protonmail.ch", "pm.me")
+_PROTON_IGNORES = str.maketrans("", "", ".-_")
+#: anything@name.fastmail.com is name@fastmail.com: https://www.fastmail.help/hc/en-us/articles/360060591053
+_FASTMAIL = ("fastmail.com", "fastmail.fm")
+
+
+@functools.lru_cache(maxsize=4096)
+def _rule(domain: str) -> _Rule | None:
+    """Return what is known of a domain's addresses, beyond what holds for all."""
+    if domain in _APPLE:
+        return _apple
+    if domain in _PROTON:
+        return _proton
+    if domain.partition(".")[2] in _FASTMAIL:
+        return _fastmail
+    return None
+
+
+def _apple(local: str, _: str) -> tuple[str, ...]:
+    return tuple(f"{local}@{one}" for one in _APPLE)
+
+
+def _proton(local: str, _: str) -> tuple[str, ...]:
+    bare = local.translate(_PROTON_IGNORES) or local
+    return tuple(f"{name}@{one}" for name in (bare, local) for one in _PROTON)
+
+
+def _fastmail(_: str, domain: str) -> tuple[str, ...]:
+    name, _, rest = domain.partition(".")
+    return (f"{name}@{rest}",)
 
 
 def domains(address: str) -> tuple[str, ...]:

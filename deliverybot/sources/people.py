@@ -6,7 +6,7 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from deliverybot import campaign as campaigns
 from deliverybot import model, screen, suspicions
@@ -39,6 +39,18 @@ _SHORT = 100
 
 #: What a key may be made from.
 _KEYS = ("id", "email", "mailed", "row", "seen")
+
+
+class _Keys(NamedTuple):
+    """Keyed hashes of an address: now, as it was given, and as an older ledger may have it."""
+
+    now: bytes | None
+    #: Tells rows, so that those of an older ledger are still the same ones.
+    plain: bytes | None
+    before: tuple[bytes, ...]
+
+
+_NO_KEYS = _Keys(None, None, ())
 
 
 class Clerk:
@@ -82,14 +94,14 @@ class Clerk:
         shown, (city, shown_city) = screen.clean(full), self._places[city]
         country, shown_country = self._places[country]
         postcode, shown_postcode = self._postcodes[postcode]
-        key_email = self._key_email(email) if email else None
+        keys = self._mail_keys(email) if email else _NO_KEYS
         where = shown, city, postcode, country
         name = self._public(shown)
         listed = answers[public] if "public" in asked else default.public
         named = answers[to_target] if "to_target" in asked else default.to_target
         return model.Signer(
-            self._row_key(id_.strip(), key_email, signed_at, where, number),
-            key_email,
+            self._row_key(id_.strip(), keys.plain, signed_at, where, number),
+            keys.now,
             name,
             shown_city,
             self._places[region][1],
@@ -103,6 +115,7 @@ class Clerk:
             answers[sms] if "sms" in asked else default.sms,
             # Nobody need look at a name that is printed nowhere.
             suspicions.of(name, targets=self._watch) if listed or named else (),
+            keys.before,
         )
 
     def _row_key(
@@ -144,14 +157,18 @@ class Clerk:
         self._note("private", what, "it is left out; the signature counts")
         return ""
 
-    def _key_email(self, email: str) -> bytes | None:
-        address = screen.normalise_email(email)
-        if address is None:
+    def _mail_keys(self, email: str) -> _Keys:
+        found = screen.mailbox(email)
+        if found is None:
             if email.strip():
                 what = "an e-mail address cannot be read; such signers are recognised without it"
                 self._note("email", what)
-            return None
-        return self._keys["email"](address)
+            return _NO_KEYS
+        key = self._keys["email"]
+        now = key(found.now)
+        if not found.before:
+            return _Keys(now, now, ())
+        return _Keys(now, key(found.plain), tuple(map(key, found.before)))
 
     def _time(self, text: str) -> datetime | None:
         found = when(text, self._zone, self._dates)
