@@ -27,6 +27,7 @@ from deliverybot import (
     places,
     plans,
     plugins,
+    spans,
     targets,
     values,
 )
@@ -34,6 +35,10 @@ from deliverybot.origins import checks
 
 Target = targets.Target
 _Percent = Annotated[int, pydantic.Field(ge=1, le=1000)]
+
+
+#: What platforms bring late is read for so long after the close.
+GRACE = dt.timedelta(days=1)
 
 
 class Consent(values.Section):
@@ -68,6 +73,8 @@ class Signers(values.Section):
     comments: Literal["none", "approved"] = "none"
     #: Comments in one letter; of more, those of the latest signers.
     most_comments: Annotated[int, pydantic.Field(ge=1, le=500)] = 50
+    #: So long after the campaign's `closes` all its signers are erased; never, if not given.
+    keep: spans.Span | None = None
 
 
 class Milestone(values.Section):
@@ -184,6 +191,8 @@ class Campaign(values.Section):
     timezone: values.Timezone = "UTC"
     #: we: one joint letter; I: one voice.
     voice: Literal["we", "I"] = "we"
+    #: When signing ends: a day, to its end, or a time; without an offset on the campaign's clock.
+    closes: spans.End | None = None
     #: Where signatures come from.
     source: origins.Source
     #: Where the number of signatures stands, if elsewhere.
@@ -215,6 +224,22 @@ class Campaign(values.Section):
                 'how often to read the signatures: every = "5m", or cron = "*/5 * * * *"',
             )
         return source
+
+    @property
+    def closed_at(self) -> dt.datetime | None:
+        """Return `closes` as a UTC instant."""
+        return plans.end(self.closes, self.timezone)
+
+    @property
+    def expires_at(self) -> dt.datetime | None:
+        """Return when all signers are to be erased, UTC; None where nobody said so."""
+        if self.closed_at is None or self.signers.keep is None:
+            return None
+        return spans.after(self.closed_at, self.signers.keep, self.timezone)
+
+    def is_over(self, now: dt.datetime) -> bool:
+        """Tell whether the source is not read any more: a day after the close."""
+        return self.closed_at is not None and now >= self.closed_at + GRACE
 
     @property
     def consent_version(self) -> str:
@@ -348,6 +373,8 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
         served=settings.web is not None,
         origin=origin,
     )
+    if campaign.signers.keep is not None and campaign.closes is None:
+        found.append(plans.endless(origin))
     for n, post in enumerate(campaign.posts):
         if post.outlet not in settings.outlets:
             close = places.nearest(post.outlet, settings.outlets)

@@ -6,7 +6,9 @@ import asyncio
 import datetime as dt
 import json
 import logging
+from collections.abc import Callable, Mapping
 
+from deliverybot import campaign as campaigns
 from deliverybot import erasure, errors, letters, material, paper, parcels
 from deliverybot.ledger import records
 
@@ -22,24 +24,45 @@ _PATIENCE = dt.timedelta(minutes=1)
 class Clearing:
     """Does what is left of erasures, and makes the lists anew that lie behind links."""
 
-    def __init__(self, desk: paper.Desk) -> None:
+    def __init__(self, desk: paper.Desk, stopping: Callable[[], bool]) -> None:
         """Begin anew: what failed in an earlier process is tried again."""
         self._desk = desk
+        self._stopping = stopping
         #: Lists that could not be made: each is tried once a start.
         self._failed: set[tuple[int, str]] = set()
         self._not_before: dt.datetime | None = None
+        #: Rewriting a database twice at a time would help nobody.
+        self._one = asyncio.Lock()
 
     async def step(self, present: letters.Present) -> None:
         """Take one look."""
         desk, now = self._desk, self._desk.clock()
         if self._not_before is None or now >= self._not_before:
-            left = await asyncio.to_thread(erasure.finish, desk.book, desk.settings, now)
+            async with self._one:
+                left = await asyncio.to_thread(
+                    erasure.finish, desk.book, desk.settings, now, stopping=self._stopping
+                )
             self._not_before = now + _PATIENCE if left else None
         for link in desk.book.links.emptied():
             row = desk.book.deliveries.get(link.delivery_id)
             gone = link.state(now) in {"withdrawn", "expired"}
             if not gone and row.state not in _MADE_WITH_IT:
                 await self._link(link, present.case(row.campaign, row.target, row.milestone_id))
+
+    async def expire(self, known: Mapping[str, campaigns.Campaign]) -> None:
+        """Erase the signers of campaigns that have been closed for so long as they are kept."""
+        desk = self._desk
+        for campaign in known.values():
+            due = campaign.expires_at
+            if due is None or desk.clock() < due or self._stopping():
+                continue
+            if desk.book.signatures.standing(campaign.slug).expired_at is None:
+                async with self._one:
+                    await asyncio.to_thread(
+                        erasure.expire, desk.book, desk.settings, campaign.slug,
+                        who="deliverybot", now=desk.clock(), stopping=self._stopping,
+                    )  # fmt: skip
+                log.info("%s: all its signers are erased, so long after its close", campaign.slug)
 
     async def _link(self, link: records.Link, case: material.Case | None) -> None:
         desk = self._desk

@@ -58,6 +58,7 @@ async def _once(works: steps.Works) -> None:
     for trouble in await asyncio.gather(*polls, return_exceptions=True):
         if isinstance(trouble, BaseException):
             raise trouble
+    await works.expire()
     await works.freeze()
     # Both to their end: trouble with a post must not cut off a letter after its dot.
     for trouble in await asyncio.gather(works.send(), works.publish(), return_exceptions=True):
@@ -115,6 +116,11 @@ async def _scheduler(works: steps.Works) -> AsyncIterator[None]:
     ):
         every = interval.IntervalTrigger(seconds=seconds, timezone=dt.UTC)
         scheduler.add_job(jobs.guard, every, args=(what, job), next_run_time=now)
+    if any(campaign.signers.keep for campaign in works.campaigns.values()):
+        daily = interval.IntervalTrigger(days=1, timezone=dt.UTC)
+        scheduler.add_job(
+            jobs.guard, daily, args=("erasing old signers", works.expire), next_run_time=now
+        )
     if works.settings.inbox is not None:
         every = interval.IntervalTrigger(
             seconds=works.settings.inbox.every_seconds, timezone=dt.UTC

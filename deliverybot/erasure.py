@@ -13,7 +13,7 @@ import datetime as dt
 import json
 import logging
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deliverybot import config, errors, ledger, paper, screen, traces, volumes
 from deliverybot.ledger import erasure as verbs
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 #: Folder of the letters below state_dir.
 _LETTERS = "letters"
 _ON_THEIR_WAY = "{} on the way: its files go as soon as it has arrived or failed"
+_STOPPED = "it was stopped: the next `deliverybot run` goes on"
 _READER = "the database is being read: `deliverybot run` empties its log"
 
 
@@ -40,6 +41,28 @@ class Receipt:
     files: int
     #: What is still to be done, in words.
     left: tuple[str, ...] = ()
+
+
+def expire(
+    book: ledger.Ledger,
+    settings: config.Settings,
+    slug: str,
+    *,
+    who: str,
+    now: dt.datetime,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Erase all signers of a campaign, so long after its close; return what is left, in words.
+
+    1. Name nobody any more, take nobody in, note the files: one transaction.
+    2. Empty the rows batch by batch, remove the files, write the database anew.
+
+    A crash between them is made good at the next start.
+    """
+    place = _Place(book, settings)
+    book.retention.begin(slug, lambda rows, mails: place.all_files(slug, rows, mails),
+                         who=who, now=now)  # fmt: skip
+    return finish(book, settings, now, stopping=stopping)
 
 
 def find(book: ledger.Ledger, address: str) -> list[verbs.Found]:
@@ -110,12 +133,24 @@ def erase(
     return receipts
 
 
-def finish(book: ledger.Ledger, settings: config.Settings, now: dt.datetime) -> list[str]:
+def finish(
+    book: ledger.Ledger,
+    settings: config.Settings,
+    now: dt.datetime,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[str]:
     """Do what is left of every erasure; return what still is, in words.
 
     Whatever is on its way keeps its files until it has come to something.
     """
-    opened = book.erasures.open()
+    opened = list[records.Erasure]()
+    for one in book.erasures.open():
+        while json.loads(one.todo)["after"] is not None:
+            if stopping():
+                return [_STOPPED]
+            one = book.retention.empty(one)  # noqa: PLW2901 - the same, a step further
+        opened.append(one)
     if not opened:
         return []
     place = _Place(book, settings)
@@ -182,6 +217,37 @@ class _Place:
         found += [file for row in (*rows, *mails) for file in self._mailed(row)]
         return sorted({self._below(file) for file in found if file.exists()})
 
+    def all_files(
+        self, slug: str, rows: Sequence[records.Delivery], mails: Sequence[records.Delivery]
+    ) -> list[str]:
+        """Return what is there of letters, what came back with one in it, and tests of a campaign.
+
+        An answer without the letter stays: it is the target's word.
+        """
+        about = {row.id for row in rows}
+        back = [row for row in self._book.returns.all() if row.delivery_id in about]
+        found = [file for row in back for file in self._returned(row)]
+        return [
+            *self.files(rows, mails),
+            *(self._below(file) for file in (*found, *self._tests(slug))),
+        ]
+
+    def _returned(self, row: records.Return) -> Iterator[pathlib.Path]:
+        """Yield a mail that came back with a letter in it, and the copy that was forwarded."""
+        file = self._state / row.path
+        if file.is_file() and _carries(file.read_bytes()):
+            yield file
+            yield from self._forwarded(row)
+
+    def _forwarded(self, row: records.Return) -> Iterator[pathlib.Path]:
+        name = passed.message_id(row.sha256, self._settings.sender.address)
+        if copy := folder.find(self._outbox, name):
+            yield copy
+
+    def _tests(self, slug: str) -> Iterator[pathlib.Path]:
+        short = slug[:16].strip("-")
+        yield from self._outbox.glob(f"test.{short}.t*.eml")
+
     def links(self, rows: Sequence[records.Delivery]) -> list[str]:
         """Return the lists behind the links of letters."""
         return [one.path for one in self._book.links.select(deliveries=[row.id for row in rows])]
@@ -214,12 +280,8 @@ class _Place:
             if not file.is_file() or not (ours or row.delivery_id is None):
                 continue
             if _holds(file.read_bytes(), person, found.slug, ours=ours):
-                paths.append(file)
-                copy = passed.message_id(row.sha256, self._settings.sender.address)
-                forwarded = folder.find(self._outbox, copy)
-                paths += [forwarded] if forwarded else []
-        short = found.slug[:16].strip("-")
-        paths += self._outbox.glob(f"test.{short}.t*.eml")
+                paths += [file, *self._forwarded(row)]
+        paths += self._tests(found.slug)
         return [self._below(path) for path in paths]
 
     def _below(self, path: pathlib.Path) -> str:

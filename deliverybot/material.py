@@ -48,7 +48,7 @@ def inputs(case: Case, settings: config.Settings) -> str:
     shown = {"title", "ask", "url", "goal", "language", "timezone", "voice", "letter", "signers"}
     parts = (
         case.files,
-        campaign.model_dump_json(include=shown),
+        campaign.model_dump_json(include=shown, exclude={"signers": {"keep"}}),
         campaign.delivery.model_dump_json(include={"signers", "addressees", "link_days"}),
         repr([named(target) for target in _addressees(case)]),
         settings.sender.model_dump_json(),

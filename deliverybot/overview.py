@@ -171,8 +171,8 @@ def status(
         trouble += bool(standing.problem)
         since = book.signatures.failing_since(campaign.slug) if standing.problem else None
         reasons = [*_source_reasons(campaign, standing, since), *_row_reasons(letters, posts)]
-        reasons += _flag_reasons(standing)
-        reasons += _comment_reasons(book, campaign)
+        reasons += [*_flag_reasons(standing), *_comment_reasons(book, campaign)]
+        reasons += _term_reasons(campaign, standing, now)
         reasons += _forbidden_reasons(campaign, forbidden)
         reasons += _waiting_reasons(letters, outlook)
         reasons += [
@@ -291,11 +291,25 @@ def _source_reasons(
 
 def _flag_reasons(standing: records.Standing) -> list[str]:
     """Say that there are names to look at; no letter waits for that."""
-    if not standing.flagged:
+    if not standing.flagged or standing.expired_at is not None:
         return []
     said = "signer is" if standing.flagged == 1 else "signers are"
     look = f"`deliverybot signatures flagged {standing.slug}`"
     return [f"{standing.flagged} {said} not named until you have looked: {look}"]
+
+
+def _term_reasons(
+    campaign: campaigns.Campaign, standing: records.Standing, now: dt.datetime
+) -> list[str]:
+    """Say that a campaign is over, and when its signers are, or were, erased."""
+    if standing.expired_at is not None:
+        return [f"all its signers were erased on {standing.expired_at:%Y-%m-%d %H:%M} UTC"]
+    closed, expires = campaign.closed_at, campaign.expires_at
+    over = campaign.is_over(now) and closed is not None
+    reasons = [f"it closed on {closed:%Y-%m-%d %H:%M} UTC; its source is not read"] if over else []
+    if expires is not None and closed is not None and now >= closed:
+        reasons.append(f"all its signers are erased on {expires:%Y-%m-%d %H:%M} UTC")
+    return reasons
 
 
 def _comment_reasons(book: ledger.Ledger, campaign: campaigns.Campaign) -> list[str]:

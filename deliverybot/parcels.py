@@ -72,7 +72,7 @@ def _list_path(case: material.Case, page: render.Page, settings: config.Settings
     said = (
         page.before,
         settings.pdf.model_dump_json(include={"paper", "volume"}),
-        case.campaign.signers.model_dump_json(),
+        case.campaign.signers.model_dump_json(exclude={"keep"}),
         f"{case.milestone.id} {case.milestone.version} {case.milestone.upto} {case.revision}",
         case.files,
     )

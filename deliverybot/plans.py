@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import pathlib
+import zoneinfo
 from collections.abc import Mapping
 
-from deliverybot import errors, faults, places
+from deliverybot import errors, faults, hours, places
 
 
 def faults_of(data: Mapping[str, object], origin: faults.Origin) -> list[errors.Fault]:
@@ -69,3 +72,22 @@ def unlinked(origin: faults.Origin, *, public: bool, served: bool) -> list[error
         what = 'signers = "link" needs the section [web] in config.toml: nobody would answer'
         found.append(origin.fault(("delivery", "signers"), what, hint))
     return found
+
+
+def end(closes: dt.datetime | dt.date | None, timezone: str) -> dt.datetime | None:
+    """Return a close as a UTC instant; a day closes at its end."""
+    if closes is None:
+        return None
+    if not isinstance(closes, dt.datetime):
+        closes = dt.datetime.combine(closes + dt.timedelta(days=1), dt.time())
+    if closes.tzinfo is not None:
+        return closes.astimezone(dt.UTC)
+    return hours.to_utc(closes, zoneinfo.ZoneInfo(timezone))
+
+
+def endless(origin: faults.Origin) -> errors.Fault:
+    """Say that signers are kept until a close that nobody has named."""
+    what = "'keep' counts from the campaign's close, and the campaign does not say when that is"
+    hint = "closes = 2027-06-30 at the top of the file; until then nobody is erased by itself"
+    fault = origin.fault(("signers", "keep"), what, hint)
+    return dataclasses.replace(fault, level="warning")

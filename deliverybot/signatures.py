@@ -122,6 +122,8 @@ class _Taking:
     def from_source(self, means: sources.Means) -> Reading:
         """Ask for the number, then take what is new."""
         before = self._book.signatures.standing(self._campaign.slug)
+        if self._campaign.is_over(self._now) or before.expired_at is not None:
+            return self._done(before)
         begin = means.clock()
         try:
             said, state = self._probe(before, means)

@@ -90,7 +90,7 @@ class Works:
         self._news = self._posting()
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
-        self._clearing = clearing.Clearing(self._paper)
+        self._clearing = clearing.Clearing(self._paper, lambda: self.stopping)
         #: Mails that came back and were looked at for somebody who is erased.
         self._looked: set[int] = set()
         self._readers = asyncio.Semaphore(READERS)
@@ -252,6 +252,10 @@ class Works:
             self.book, post, campaign, facts, inputs,
             settings=self.settings, ask=case.milestone.ask, now=self.clock(),
         )  # fmt: skip
+
+    async def expire(self) -> None:
+        """Erase the signers of campaigns that say how long after their close."""
+        await self._clearing.expire(self.campaigns)
 
     async def send(self) -> None:
         """Send all that is ready, with as many workers as the settings allow connections."""

@@ -1,9 +1,10 @@
-"""Signatures erase: leave nothing of a person, over all campaigns."""
+"""Signatures erase and expire: leave nothing of a person, or of all so long after the close."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,70 @@ def _plain(one: erasure.Receipt) -> dict[str, Any]:
         "campaign": one.campaign, "number": one.number, "before": one.before, "files": one.files,
         "left": list(one.left),
     }  # fmt: skip
+
+
+@signatures.signatures.command("expire")
+@click.argument("campaign", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what is due and what would be done.")
+@out.as_json
+@out.pass_call
+def expire(call: out.Call, campaign: str | None, dry_run: bool, as_json: bool) -> None:
+    """Erase all signers of campaigns whose time is over: `closes`, and `keep` in [signers].
+
+    `run` does so by itself once a day.  Counts, history and milestones stay.
+    It cannot be undone.
+    """
+    from deliverybot import erasure
+
+    settings = call.settings()
+    known = call.campaigns(settings)
+    book = call.book(settings)
+    chosen = [out.one_of(campaign, known)] if campaign else list(known.values())
+    now = out.now()
+    rows = [_term(book, one, now) for one in chosen]
+    due = [row for row in rows if row["due"] and not dry_run]
+    names = ", ".join(row["campaign"] for row in due)
+    if due and call.may_ask() and not click.confirm(f"Erase all signers of {names}?", err=True):
+        out.talk("nothing was changed")
+        sys.exit(1)
+    for row in due:
+        left = erasure.expire(book, settings, row["campaign"], who=out.person(), now=now)
+        row |= {"expired_at": now, "due": False, "left": left}
+    if as_json:
+        out.dump(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['campaign']}: {_said(row)}")
+        for text in row["left"]:
+            click.echo(f"left to do: {out.safe(text)}")
+
+
+def _term(book: ledger.Ledger, one: campaigns.Campaign, now: dt.datetime) -> dict[str, Any]:
+    """Return when a campaign's signers are to be erased."""
+    standing = book.signatures.standing(one.slug)
+    expires, expired = one.expires_at, standing.expired_at
+    return {
+        "campaign": one.slug,
+        "closes": one.closed_at,
+        "keep": one.signers.keep,
+        "expires": expires,
+        "due": expires is not None and now >= expires and expired is None,
+        "expired_at": expired,
+        "signers": standing.last_number,
+        "left": [],
+    }
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    many = out.plural(row["signers"], "signer")
+    if row["expired_at"] is not None:
+        return f"{many} erased on {out.clock(row['expired_at'])}"
+    if row["due"]:
+        return f"{many} due to be erased since {out.clock(row['expires'])}"
+    if row["expires"] is not None:
+        return f"{many}, to be erased on {out.clock(row['expires'])}"
+    missing = "closes" if row["keep"] else "keep in [signers]"
+    return f"{many} kept without an end: {missing} is not set"
 
 
 COMMANDS = ()

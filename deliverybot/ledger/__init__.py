@@ -19,6 +19,7 @@
     ledger.relay        read, swap
     ledger.returns      take, mailbox, forwards
     ledger.erasures     find, erase, go_on, removed, done
+    ledger.retention    begin, empty
     ledger.audit        since, verify
 
 SQLite and PostgreSQL run the same code; ``tests/test_ledger.py`` is the
@@ -45,6 +46,7 @@ from deliverybot.ledger import (
     queue,
     records,
     relay,
+    retention,
     returns,
     signers,
     store,
@@ -96,6 +98,7 @@ class Ledger:
         self.returns = returns.Returns(database, self.deliveries, self.suppressions)
         self.links = link_verbs.Links(database)
         self.erasures = erasure.Erasures(database, self.deliveries)
+        self.retention = retention.Retention(database, self.erasures)
         self.audit = audits.Audit(database)
 
     @property

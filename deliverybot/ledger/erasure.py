@@ -117,7 +117,7 @@ class Erasures:
     def of(self, ident: int) -> records.Erasure:
         """Return one."""
         with self._db.read() as tx:
-            return _fresh(tx, ident)
+            return fresh(tx, ident)
 
     # -- writing
 
@@ -155,9 +155,9 @@ class Erasures:
                 old=row.state, new=model.Signature.ERASED, why="erased as asked",
             )  # fmt: skip
             span = range(found.number, found.number + 1)
-            return self._begin(tx, campaign, span, files, also, who=who, now=now)
+            return self.begin(tx, campaign, span, files, also, who=who, now=now)
 
-    def _begin(
+    def begin(
         self,
         tx: sa.Connection,
         campaign: sa.Row[Any],
@@ -168,7 +168,7 @@ class Erasures:
         who: str,
         now: dt.datetime,
     ) -> records.Erasure:
-        """Take the letters back and note what is to be done."""
+        """Take the letters back and note what is to be done, in the transaction of an erasure."""
         stale = _V.c.campaign_id == campaign.id
         stale &= (_V.c.first <= span[-1]) & (_V.c.last >= span[0])
         paths = [*also, *tx.scalars(sa.select(_V.c.path).where(stale))]
@@ -176,36 +176,39 @@ class Erasures:
         waiting, gone = self._take_back(tx, ids, files, now)
         row = {
             "campaign_id": campaign.id, "first": span[0], "last": span[-1], "by": who, "at": now,
-            "todo": _todo([*paths, *gone], waiting),
+            "todo": _todo([*paths, *gone], waiting, 0 if campaign.expired_at else None),
         }  # fmt: skip
         ident = tx.scalar(sa.insert(_E).values(row).returning(_E.c.id))
-        return _fresh(tx, int(ident or 0))
+        return fresh(tx, int(ident or 0))
 
     def go_on(self, erasure: records.Erasure, files: Files, now: dt.datetime) -> records.Erasure:
         """Take back the letters that were on their way and have come to something by now."""
         with self._db.change() as tx:
-            todo = json.loads(_fresh(tx, erasure.id).todo)
+            todo = json.loads(fresh(tx, erasure.id).todo)
             waiting, gone = self._take_back(tx, todo["deliveries"], files, now)
-            values = {"todo": _todo([*todo["files"], *gone], waiting)}
+            values = {"todo": _todo([*todo["files"], *gone], waiting, todo["after"])}
             tx.execute(sa.update(_E).where(_E.c.id == erasure.id).values(values))
-            return _fresh(tx, erasure.id)
+            return fresh(tx, erasure.id)
 
     def removed(
         self, erasure: records.Erasure, paths: Collection[str], there: int
     ) -> records.Erasure:
         """Write down that files are gone; `there` of them were there before."""
         with self._db.write() as tx:
-            todo = json.loads(_fresh(tx, erasure.id).todo)
+            todo = json.loads(fresh(tx, erasure.id).todo)
             left = [path for path in todo["files"] if path not in paths]
-            values = {"todo": _todo(left, todo["deliveries"]), "removed": _E.c.removed + there}
+            values = {
+                "todo": _todo(left, todo["deliveries"], todo["after"]),
+                "removed": _E.c.removed + there,
+            }
             tx.execute(sa.update(_E).where(_E.c.id == erasure.id).values(values))
-            return _fresh(tx, erasure.id)
+            return fresh(tx, erasure.id)
 
     def done(self, erasure: records.Erasure, now: dt.datetime) -> records.Erasure:
         """Write down that nothing is left to do."""
         with self._db.write() as tx:
             tx.execute(sa.update(_E).where(_E.c.id == erasure.id).values(done_at=now))
-            return _fresh(tx, erasure.id)
+            return fresh(tx, erasure.id)
 
     # -- inside a transaction
 
@@ -276,12 +279,15 @@ def _erasures() -> sa.Select[Any]:
     return sa.select(_E, slug).select_from(_E.join(_C)).order_by(_E.c.id)
 
 
-def _fresh(tx: sa.Connection, ident: int) -> records.Erasure:
+def fresh(tx: sa.Connection, ident: int) -> records.Erasure:
+    """Return an erasure as this transaction sees it."""
     return records.Erasure.of(tx.execute(_erasures().where(_E.c.id == ident)).one())
 
 
-def _todo(files: Iterable[str], waiting: Iterable[int]) -> str:
-    return json.dumps({"files": sorted(set(files) - {""}), "deliveries": sorted(waiting)})
+def _todo(files: Iterable[str], waiting: Iterable[int], after: int | None) -> str:
+    """Write down what is to be done; `after`: of a whole campaign, the number emptied last."""
+    todo = {"files": sorted(set(files) - {""}), "deliveries": sorted(waiting), "after": after}
+    return json.dumps(todo)
 
 
 def _count_out(tx: sa.Connection, campaign: sa.Row[Any], row: sa.Row[Any]) -> None:

@@ -30,9 +30,7 @@ def scrub(
     campaign = sa.select(_C.c.id).where(_C.c.slug == slug).scalar_subquery()
     for table in (_D, _P):
         _empty(tx, table, ("why", "problem"), table.c.campaign_id == campaign, person)
-    # What cannot be drawn is quoted with some letters around it, so nobody is found in it.
-    quoting = (_D.c.campaign_id == campaign) & _D.c.problem.contains("“")
-    tx.execute(sa.update(_D).where(quoting).values(problem=store.REDACTED))
+    _unquote(tx, campaign)
     ours = sa.select(_D.c.id).where(_D.c.campaign_id == campaign)
     about = _R.c.delivery_id.is_(None) | _R.c.delivery_id.in_(ours)
     _empty(tx, _R, ("subject", "said"), about, person)
@@ -45,6 +43,22 @@ def scrub(
     )
     named = [row.seq for row in rows if _names(row, slug, number, person)]
     store.redact(tx, named, who=who, now=now)
+
+
+def scrub_all(tx: sa.Connection, slug: str, *, who: str, now: dt.datetime) -> None:
+    """Take every signer of a campaign out of what people gave as reasons."""
+    _unquote(tx, sa.select(_C.c.id).where(_C.c.slug == slug).scalar_subquery())
+    typed = sa.select(_A.c.seq).where(
+        _A.c.campaign == slug, _A.c.thing.in_(_ABOUT_SIGNERS), _A.c.who != "deliverybot",
+        _A.c.why.not_in(("", store.REDACTED, "erased as asked")), ~_A.c.why.like("% by hand"),
+    )  # fmt: skip
+    store.redact(tx, list(tx.scalars(typed)), who=who, now=now)
+
+
+def _unquote(tx: sa.Connection, campaign: sa.ScalarSelect[Any]) -> None:
+    """Take out what cannot be drawn: it is quoted with letters around it, so nobody is found."""
+    quoting = (_D.c.campaign_id == campaign) & _D.c.problem.contains("“")
+    tx.execute(sa.update(_D).where(quoting).values(problem=store.REDACTED))
 
 
 def _names(row: Any, slug: str, number: int, person: traces.Traces) -> bool:  # noqa: ANN401 - a row

@@ -66,6 +66,10 @@ class Signatures:
         """
         with self._db.write() as tx, sweeping.paused():
             campaign = _campaign(tx, slug)
+            if campaign.expired_at is not None:
+                message = f"the signers of {slug} were erased on {campaign.expired_at:%Y-%m-%d}"
+                hint = "nobody is taken in again; a new campaign file has a list of its own"
+                raise errors.WrongState(message, hint=hint)
             parted = intake.split(tx, campaign, signers)
             fresh = parted.fresh
             narrowed = intake.narrow(tx, campaign.id, parted.known)

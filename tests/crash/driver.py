@@ -24,7 +24,7 @@ from typing import Any
 
 from deliverybot import cli, daemon, overview, returns
 from deliverybot.cli import out, work
-from deliverybot.ledger import erasure, intake, queue, signatures, store
+from deliverybot.ledger import erasure, intake, queue, retention, signatures, store
 from deliverybot.ledger import returns as ledger_returns
 from deliverybot.ledger import volumes as ledger_volumes
 from deliverybot.mail import folder as mail_folder
@@ -168,6 +168,7 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "erase: files are gone": at(erasure.Erasures, "removed", "before"),
     "erase: before the rewriting": at(store.Store, "compact", "before"),
     "erase: in the rewriting": at(store, "_rewritten", "after"),
+    "expire: in a batch": at(retention.Retention, "empty", "after"),
     "erase: before the end": at(erasure.Erasures, "done", "before"),
     "crossing": at(store, "record", "after", moving("milestone", "crossed")),
     "before the press": at(press, "press", "before"),

@@ -87,3 +87,23 @@ def test_after_it_the_next_start_does_the_rest(
         (entry,) = [one for one in book.audit.since() if one.new == "erased"]
         assert json.dumps(entry.why) == '"erased as asked"'
         assert book.signatures.standing("lens").held == 2
+
+
+def test_retention_goes_on_where_it_was_killed(driver: bots.Driver, tmp_path: pathlib.Path) -> None:
+    world = bots.make(tmp_path / "world", targets=1, signers=12_000, at=10_000_000)
+    assert not driver.start(world).wait()
+    campaign = world.folder / "schedules" / "lens.toml"
+    kept = "closes = 2026-01-01\n" + campaign.read_text().replace(
+        "[[milestones]]", '[signers]\nkeep = "1 month"\n[[milestones]]', 1
+    )
+    campaign.write_text(kept)
+    for _ in range(2):
+        assert driver.start(world, point="expire: in a batch").wait()
+        assert not settled(world)
+    assert not driver.start(world).wait()
+    assert settled(world)
+    files = [file for file in (world.folder / "var").rglob("*") if file.is_file()]
+    assert [str(file) for file in files if b"Signer 1" in file.read_bytes()] == []
+    with world.book() as book:
+        assert book.signatures.standing("lens").held == 12_000
+    assert world.audit_is_whole()
