@@ -12,7 +12,7 @@ import contextlib
 import datetime as dt
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from apscheduler.schedulers import asyncio as aps
 from apscheduler.triggers import cron, interval
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 TICK = 2
 #: Seconds between two looks for work whose worker is gone.
 RECOVER = 60
+DAY = 86_400
 
 
 #: What runs in the daemon's loop while it runs.
@@ -107,26 +108,9 @@ async def _scheduler(works: steps.Works) -> AsyncIterator[None]:
             args=(f"reading {slug}", lambda slug=slug: _poll(works, scheduler, slug)),
             next_run_time=now,
         )
-    # A job each: mail waits neither for posts nor for a long letter being rendered.
-    for what, job, seconds in (
-        ("rendering", works.freeze, TICK),
-        ("mailing", works.send, TICK),
-        ("posting", works.publish, TICK),
-        ("recovering", works.recover, RECOVER),
-    ):
-        every = interval.IntervalTrigger(seconds=seconds, timezone=dt.UTC)
-        scheduler.add_job(jobs.guard, every, args=(what, job), next_run_time=now)
-    if any(campaign.signers.keep for campaign in works.campaigns.values()):
-        daily = interval.IntervalTrigger(days=1, timezone=dt.UTC)
-        scheduler.add_job(
-            jobs.guard, daily, args=("erasing old signers", works.expire), next_run_time=now
-        )
-    if works.settings.inbox is not None:
-        every = interval.IntervalTrigger(
-            seconds=works.settings.inbox.every_seconds, timezone=dt.UTC
-        )
-        what = "reading the mailbox"
-        scheduler.add_job(jobs.guard, every, args=(what, works.collect), next_run_time=now)
+    for what, job, every in _jobs(works):
+        trigger = interval.IntervalTrigger(seconds=every, timezone=dt.UTC)
+        scheduler.add_job(jobs.guard, trigger, args=(what, job), next_run_time=now)
     scheduler.start()
     try:
         yield
@@ -135,6 +119,21 @@ async def _scheduler(works: steps.Works) -> AsyncIterator[None]:
         scheduler.pause()
         await jobs.drain()
         scheduler.shutdown(wait=False)
+
+
+def _jobs(works: steps.Works) -> Iterator[tuple[str, Callable[[], Awaitable[None]], int]]:
+    """Yield what is done again and again: its name, the step, seconds between two calls.
+
+    A job each: mail waits neither for posts nor for a long letter being rendered.
+    """
+    yield "rendering", works.freeze, TICK
+    yield "mailing", works.send, TICK
+    yield "posting", works.publish, TICK
+    yield "recovering", works.recover, RECOVER
+    if any(campaign.signers.keep for campaign in works.campaigns.values()):
+        yield "erasing old signers", works.expire, DAY
+    if works.settings.inbox is not None:
+        yield "reading the mailbox", works.collect, works.settings.inbox.every_seconds
 
 
 async def _poll(works: steps.Works, scheduler: aps.AsyncIOScheduler, slug: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from deliverybot import model, sweeping
+from deliverybot import errors, model, sweeping
 from deliverybot.ledger import intake, records, signers, store, tables
 
 _T = tables.signatures
