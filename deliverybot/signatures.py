@@ -156,6 +156,9 @@ class _Taking:
         ):
             self._take(batch, None)
         before = self._book.signatures.standing(self._campaign.slug)
+        if before.problem:
+            # That the source itself cannot be read stays true.
+            return dataclasses.replace(self._done(before), problem="")
         return self._done(
             self._book.signatures.read(
                 self._campaign.slug, now=self._now, said=before.said, state=before.count_state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import io
 import logging
 import os
 import pathlib
@@ -17,7 +18,7 @@ import build
 import counted_source
 import http_server
 from deliverybot import campaign as campaigns
-from deliverybot import daemon, errors, failures, ledger, origins, overview, steps
+from deliverybot import daemon, errors, failures, ledger, origins, overview, signatures, steps
 from deliverybot.ledger import records
 
 PLAN = "at = [100, 1000]"
@@ -180,6 +181,21 @@ async def test_status_says_since_when_how_often_and_when_it_is_asked_again(place
     await place.works.poll("faces", anyway=True)
     (one,) = place.status().campaigns
     assert (one.failing_since, one.next_try, one.reasons) == (None, None, ())
+
+
+async def test_an_import_by_hand_hides_no_trouble_of_the_source(place: Place) -> None:
+    place.known = [build.campaign(place.folder, plan=PLAN)]
+    place.restart()
+    assert await place.works.poll("faces") is not None
+    taken = await signatures.read(
+        place.book, place.known[0], key=b"k" * 32, now=build.NOW,
+        given=signatures.Import(stream=io.BytesIO(b"Id,Name,Town,Country,Email\np1,Person One,,,\n")),
+    )  # fmt: skip
+    assert (taken.new, taken.problem, taken.standing.held) == (1, "", 1)
+    assert "there is no such file" in place.standing().problem
+    assert place.standing().failures == 1
+    build.csv(place.folder, 2)
+    assert await place.works.poll("faces", anyway=True) is None
 
 
 async def test_once_asks_anyway(place: Place) -> None:

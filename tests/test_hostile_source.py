@@ -11,19 +11,16 @@ import pytest
 import build
 import hostile_source
 import http_server
-from deliverybot import campaign as campaigns
 from deliverybot import ledger, overview, steps
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 DELIVERY = 'first_reading = "deliver"\nsigners = "none"'
 PLAN = f"at = {list(hostile_source.MILESTONES)}"
-
-#: No trick here is worth a second's wait.
-BACKOFF = 0.0
+SOUND = 'kind = "http-json"\ncount = "count"'
 
 
 class Place:
-    """An installation with two campaigns: one source is sound, the other one does as it likes."""
+    """An installation; each trick has two campaigns: a sound source, and one that does it."""
 
     def __init__(self, folder: pathlib.Path, server: http_server.Server) -> None:
         self.server = server
@@ -32,81 +29,72 @@ class Place:
         self.settings = build.settings(folder)
         self.book = ledger.open_ledger(self.settings.database_url)
 
-    def begin(self, behaviour: hostile_source.Behaviour) -> steps.Works:
-        self.server.answers = {
-            "/hostile": behaviour.honest,
-            "/sound": http_server.json({"count": 5}),
-        }
+    def works(self, slug: str, source: str, deadline: str, *, https: bool = False) -> steps.Works:
+        """Return the steps for both campaigns, as their files say it now."""
         known = []
-        for slug in ("hostile", "sound"):
-            lines = [
-                "[source]",
-                behaviour.section if slug == "hostile" else 'kind = "http-json"\ncount = "count"',
-                f'url = "{self.server.url(f"/{slug}")}"',
-                'every = "5m"',
-                f'most = "{hostile_source.MOST // 10**6} MB"',
-                f'deadline = "{behaviour.deadline}"',
-            ]
+        for name, section in ((slug, source), (f"{slug}-sound", SOUND)):
+            url = self.server.url(f"/{name}")
+            if https and name == slug:
+                url = url.replace("http:", "https:")
+            most = f"{hostile_source.MOST // 10**6} MB"
+            more = f'url = "{url}"\nevery = "5m"\nmost = "{most}"\ndeadline = "{deadline}"'
+            source = f"[source]\n{section}\n{more}"
             known.append(
-                build.campaign(
-                    self.folder, slug, plan=PLAN, source="\n".join(lines), delivery=DELIVERY
-                )
+                build.campaign(self.folder, name, plan=PLAN, source=source, delivery=DELIVERY)
             )
-        self.known = known
         return build.works(self.book, known, self.settings, self.clock)
 
-    def turn(self, behaviour: hostile_source.Behaviour, works: steps.Works) -> steps.Works:
-        """From now on the source misbehaves."""
+    def answer(self, hostile: hostile_source.Reply, sound: int) -> None:
+        """Let the hostile source answer so, and the sound one say a number."""
 
         def answer(request: http_server.Request) -> http_server.Reply:
-            if request.path.startswith("/sound"):
-                return http_server.json({"count": 6})
-            reply = behaviour.reply
-            return reply(request) if callable(reply) else reply
+            if request.path.endswith("-sound"):
+                return http_server.json({"count": sound})
+            return hostile(request) if callable(hostile) else hostile
 
         self.server.answers = answer
-        if not behaviour.https:
-            return works
-        file = self.folder / "schedules" / "hostile.toml"
-        text = file.read_text()
-        url = self.server.url("/hostile")
-        file.write_text(text.replace(url, url.replace("http:", "https:")))
-        known = [campaigns.load(file), self.known[1]]
-        return build.works(self.book, known, self.settings, self.clock)
 
-    def crossed(self) -> list[str]:
-        return [one.key for one in self.book.milestones.all("hostile")]
+    def crossed(self, slug: str) -> list[str]:
+        return [one.key for one in self.book.milestones.all(slug)]
 
 
-@pytest.fixture
-def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr("deliverybot.sources.fetch.BACKOFF", BACKOFF)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with http_server.running({}) as server:
-        one = Place(tmp_path, server)
+        one = Place(tmp_path_factory.mktemp("hostile"), server)
         yield one
         one.book.close()
 
 
-@pytest.mark.parametrize("behaviour", hostile_source.BEHAVIOURS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("number", "behaviour"),
+    list(enumerate(hostile_source.BEHAVIOURS)),
+    ids=[one.name for one in hostile_source.BEHAVIOURS],
+)
 async def test_it_misleads_nobody_and_makes_nobody_late(
-    place: Place, behaviour: hostile_source.Behaviour
+    place: Place,
+    number: int,
+    behaviour: hostile_source.Behaviour,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    works = place.begin(behaviour)
-    await works.poll("hostile")
-    assert place.crossed() == ["100"]
-    works = place.turn(behaviour, works)
-    hostile = asyncio.create_task(works.poll("hostile"))
-    await asyncio.wait_for(works.poll("sound"), 60)
-    if behaviour.says == hostile_source.LATE:
-        assert not hostile.done(), "the sound one was read while the other one hung"
-    assert place.book.signatures.standing("sound").signatures == 6
-    later = await asyncio.wait_for(hostile, 60)
-    after = place.book.signatures.standing("hostile")
+    # No trick here is worth a second's wait.
+    monkeypatch.setattr("deliverybot.sources.fetch.BACKOFF", 0.0)
+    slug = f"trick-{number}"
+    place.answer(behaviour.honest, 5)
+    await place.works(slug, behaviour.section, "1m").poll(slug)
+    assert place.crossed(slug) == ["100"]
+    place.answer(behaviour.reply, 6)
+    works = place.works(slug, behaviour.section, behaviour.deadline, https=behaviour.https)
+    later, _ = await asyncio.wait_for(
+        asyncio.gather(works.poll(slug), works.poll(f"{slug}-sound")), 100
+    )
+    assert place.book.signatures.standing(f"{slug}-sound").signatures == 6
+    after = place.book.signatures.standing(slug)
     assert after.signatures == behaviour.count
     assert behaviour.says in after.problem
     assert bool(after.problem) == bool(behaviour.says)
     assert after.failures == bool(behaviour.says)
-    assert place.crossed() == ["100", *map(str, behaviour.crosses)]
+    assert place.crossed(slug) == ["100", *map(str, behaviour.crosses)]
     if behaviour.retry_after is not None:
         assert later is not None
         assert abs((later - place.clock()).total_seconds() - behaviour.retry_after) < 60

@@ -153,7 +153,7 @@ class Door:
             except wire.Late:
                 raise self._late(place) from None
             except wire.Refused as error:
-                raise errors.SourceError(str(error), file=str(place)) from None
+                raise errors.SourceError(str(error), hint=error.hint, file=str(place)) from None
             except wire.Broken as error:
                 if turn == tries:
                     hint = "the next reading tries again" if tries > 1 else ""

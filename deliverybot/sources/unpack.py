@@ -35,7 +35,8 @@ def _capped(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
     for piece in pieces:
         size += len(piece)
         if size > most:
-            raise wire.Refused(f"the answer is larger than {most:,} bytes")
+            hint = "`most` in this section says how large one may be"
+            raise wire.Refused(f"the answer is larger than {most:,} bytes", hint)
         yield piece
 
 

@@ -50,6 +50,11 @@ class Broken(Exception):
 class Refused(Exception):
     """What came is not taken; trying again would bring the same."""
 
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        #: What a person can do about it.
+        self.hint = hint
+
 
 class Late(Exception):
     """The reading has used up its time."""
@@ -197,7 +202,9 @@ class Line:
             self._socket = tls
             self._patiently(tls.do_handshake)
         except ssl.SSLCertVerificationError as error:
-            raise Refused(f"its certificate is not to be trusted: {error.verify_message}") from None
+            what = f"its certificate is not to be trusted: {error.verify_message}"
+            hint = "see whether this machine's date is right; an authority of your own is told in "
+            raise Refused(what, hint + "the environment as SSL_CERT_FILE") from None
 
     def _receive(self) -> bytes:
         self._budget.check()
@@ -241,7 +248,8 @@ def _connect(place: hosts.Place, budget: Budget, *, own: bool) -> socket.socket:
     found = _look_up(place, budget)
     numbers = [one for one in found if own or hosts.is_global(one[1][0])]
     if not numbers:
-        raise Refused("its name leads to a private address")
+        hint = "private = true in this section, if its host is meant to be in your own network"
+        raise Refused("its name leads to a private address", hint)
     problem = "nobody answers there"
     for family, address in numbers:
         budget.check()
