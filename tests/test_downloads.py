@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import gzip
+import io
 import json
 import pathlib
 import stat
 from collections.abc import Callable, Iterator
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as pq
 
 import build
 import http_server
@@ -233,6 +236,31 @@ async def test_json_lines_come_from_the_web_too(place: Place) -> None:
     assert (await place.read()).new == 1
     assert (await place.read()).new == 0
     assert place.shelf.sent == [200, 304]
+
+
+def _parquet(count: int) -> bytes:
+    names = {"Id": "p{}", "Name": "Person {}", "Email": "person{}@mail.example"}
+    columns = {name: [form.format(n) for n in range(1, count + 1)] for name, form in names.items()}
+    into = io.BytesIO()
+    pq.write_table(pa.table({**columns, "Town": ["T"] * count, "Country": ["C"] * count}), into)
+    return into.getvalue()
+
+
+async def test_parquet_comes_from_the_web_too(place: Place) -> None:
+    place.campaign(kind="parquet")
+
+    def answer(request: http_server.Request) -> http_server.Answer:
+        if request.headers.get("if-none-match") == etag:
+            return http_server.Answer(status=304)
+        return http_server.Answer(body=body, headers={"ETag": etag})
+
+    place.server.answers = answer
+    etag, body = '"1"', _parquet(3)
+    assert (await place.read()).new == 3
+    assert (await place.read()).new == 0
+    etag, body = '"2"', _parquet(5)
+    assert (await place.read()).new == 2
+    assert place.server.requests[1].headers["if-none-match"] == '"1"'
 
 
 async def test_a_file_that_moves_to_the_web_and_back_goes_on(place: Place) -> None:

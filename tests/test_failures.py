@@ -187,10 +187,11 @@ async def test_an_import_by_hand_hides_no_trouble_of_the_source(place: Place) ->
     place.known = [build.campaign(place.folder, plan=PLAN)]
     place.restart()
     assert await place.works.poll("faces") is not None
+    stream = io.BytesIO(b"Id,Name,Town,Country,Email\np1,Person One,,,\n")
+    given = signatures.Import(stream=stream)
     taken = await signatures.read(
-        place.book, place.known[0], key=b"k" * 32, now=build.NOW,
-        given=signatures.Import(stream=io.BytesIO(b"Id,Name,Town,Country,Email\np1,Person One,,,\n")),
-    )  # fmt: skip
+        place.book, place.known[0], key=b"k" * 32, now=build.NOW, given=given
+    )
     assert (taken.new, taken.problem, taken.standing.held) == (1, "", 1)
     assert "there is no such file" in place.standing().problem
     assert place.standing().failures == 1
