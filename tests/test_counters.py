@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import build
+import examples
 import http_server
 from deliverybot import campaign as campaigns
 from deliverybot import errors, ledger, signatures, sources
@@ -209,6 +210,16 @@ def test_a_number_alone_lists_nobody(tmp_path: pathlib.Path) -> None:
         build.campaign(tmp_path, source=source)
 
 
+@pytest.mark.parametrize("number", range(len(examples.blocks("epetitions.md"))))
+def test_each_example_of_the_page_says_a_number(tmp_path: pathlib.Path, number: int) -> None:
+    text = examples.blocks("epetitions.md")[number]
+    with http_server.running({"/petitions/700001/count.json": counted(10012)}) as server:
+        changes = {"https://petition.parliament.example": server.url("")}
+        found = probe(examples.campaign(tmp_path, text, changes=changes))
+        assert found is not None
+        assert found.signatures == 10012
+
+
 # --- Decidim --------------------------------------------------------------------------------------
 
 
@@ -232,6 +243,13 @@ def test_the_number_of_an_initiative(
         assert asked.method == "POST"
         assert asked.json()["variables"] == {"id": "7"}
         assert "onlineVotes offlineVotes" in asked.json()["query"]
+
+
+def test_the_example_of_the_page_says_a_number_of_both(tmp_path: pathlib.Path) -> None:
+    (text,) = examples.blocks("decidim.md")
+    with http_server.running({"/api": http_server.json(votes())}) as server:
+        changes = {"https://decidim.example.org": server.url("")}
+        assert probe(examples.campaign(tmp_path, text, changes=changes)) == (852, "")
 
 
 def test_an_initiative_without_paper(tmp_path: pathlib.Path) -> None:

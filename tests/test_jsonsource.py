@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import build
+import examples
 import http_server
 from deliverybot import campaign as campaigns
 from deliverybot import errors, ledger, signatures, sources
@@ -885,6 +886,11 @@ def test_check_of_lists_without_signers(tmp_path: pathlib.Path, content: Any, wh
             ('signers = "a"', 'order = "oldest"', "[source.only]", '"x y" = ["1"]'),
             13, "'x y' is no JMESPath", "",
         ),
+        (
+            ('signers = "a"', 'order = "oldest"', 'page = "q.n"', 'post = { q = "x" }'),
+            6, "no place for 'q.n'", "section",
+        ),
+        (('signers = "a"', 'order = "oldest"', 'page = "a b"'), 12, "no name of a parameter", ""),
         (('count = "a"', "post = { on = 2026-01-01 }"), 11, "JSON has not", "texts"),
         (('preset = "change"',), 10, "'preset' must be", "'change-org'?"),
         (('count = "a"', 'cuont = "b"'), 11, "unknown key 'cuont'", "'count'"),
@@ -899,9 +905,77 @@ def test_a_fault_in_the_settings_has_its_line(
     assert any(what in f.what and hint in f.hint and f.line == line for f in found), found
 
 
-def test_a_secret_in_the_address_is_refused(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(errors.ConfigError, match="seems to be a secret"):
-        plan(tmp_path, "https://p.example/x?api_key=hush", 'count = "n"')
+@pytest.mark.parametrize("name", ["api_key", "apiKey", "key", "access_token", "password", "auth"])
+def test_a_secret_in_the_address_is_refused(tmp_path: pathlib.Path, name: str) -> None:
+    with pytest.raises(errors.ConfigError, match="seems to be a secret") as caught:
+        plan(tmp_path, f"https://p.example/x?{name}=hush", 'count = "n"')
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["page_token", "author", "keyword", "monkey"])
+def test_what_only_sounds_like_a_secret_is_none(tmp_path: pathlib.Path, name: str) -> None:
+    assert plan(tmp_path, f"https://p.example/x?{name}=1", 'count = "n"').source.counts
+
+
+@pytest.mark.parametrize("number", range(len(examples.blocks("http-json.md"))))
+def test_each_example_of_the_page_loads(tmp_path: pathlib.Path, number: int) -> None:
+    one = examples.campaign(tmp_path, examples.blocks("http-json.md")[number])
+    section = one.count or one.source
+    assert section.kind == "http-json"
+    assert section.counts or section.lists
+
+
+async def test_the_page_reads_a_list_as_it_says(
+    tmp_path: pathlib.Path, book: ledger.Ledger
+) -> None:
+    """The example with a list, against an answer of the shape that it names."""
+    rows = [
+        {
+            "uuid": f"u{n}",
+            "first": "Ada",
+            "last": f"Example {n}",
+            "address": {"town": "Leeds"},
+            "created_at": f"2026-11-22T00:50:0{n}Z",
+            "consents": {"show_name": n != 1},
+        }
+        for n in range(4)
+    ]
+
+    def answer(request: http_server.Request) -> http_server.Reply:
+        assert request.query["per_page"] == "100"
+        page = int(request.query.get("page", 1))
+        more = f"{request.path}?per_page=100&page={page + 1}" if page < 2 else None
+        part = rows[page * 2 - 2 : page * 2]
+        content = {"meta": {"total": 4}, "data": part, "links": {"next": more}}
+        return http_server.json(content)
+
+    with http_server.running(answer) as server:
+        text = next(b for b in examples.blocks("http-json.md") if "links.next" in b)
+        changes = {"https://petitions.example.org": server.url("")}
+        one = examples.campaign(tmp_path, text, changes=changes)
+        reading = await read(book, one)
+        assert (reading.problem, reading.new, reading.standing.said) == ("", 4, 4)
+        assert on_list(book) == ["Ada Example 0", "", "Ada Example 2", "Ada Example 3"]
+
+
+async def test_the_page_asks_graphql_as_it_says(
+    tmp_path: pathlib.Path, book: ledger.Ledger
+) -> None:
+    def answer(request: http_server.Request) -> http_server.Reply:
+        asked = request.json()["variables"]
+        assert asked["id"] == "12"
+        begin = int(asked.get("after") or 9)
+        nodes = [{"id": n, "displayName": f"Ada {n}"} for n in range(begin, begin - 3, -1)]
+        end = str(begin - 3) if begin > 3 else None
+        signed = {"nodes": nodes, "pageInfo": {"endCursor": end}}
+        return http_server.json({"data": {"petition": {"signatures": signed}}})
+
+    with http_server.running(answer) as server:
+        text = next(b for b in examples.blocks("http-json.md") if "graphql" in b)
+        changes = {"https://petitions.example.org": server.url("")}
+        reading = await read(book, examples.campaign(tmp_path, text, changes=changes))
+        assert (reading.problem, reading.new) == ("", 9)
+        assert on_list(book) == [f"Ada {n}" for n in range(1, 10)]
 
 
 def test_marks_tell_certain_signers_from_others() -> None:

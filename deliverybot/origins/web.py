@@ -14,7 +14,12 @@ import typing_extensions
 from deliverybot import expressions, faults, values
 from deliverybot.origins import base
 
-_SECRET = re.compile(r"auth|token|secret|passw|api_?key|^key$", re.IGNORECASE)
+#: Names of parameters whose values are secrets; "page_token" and "author" are none.
+_SECRET = re.compile(
+    r"(?:(?:access|api|app|auth|client|user)[_-]?)?"
+    r"(?:auth|authorization|key|passwd|password|secret|token)",
+    re.IGNORECASE,
+)
 
 
 def _expression(text: str) -> str:
@@ -32,7 +37,7 @@ def _expression(text: str) -> str:
 def _public(text: str) -> str:
     """Return an address if it holds no secret, as far as one can see that."""
     for name, _ in urllib.parse.parse_qsl(urllib.parse.urlsplit(text).query):
-        if _SECRET.search(name):
+        if _SECRET.fullmatch(name):
             raise faults.wrong(
                 f"{name!r} in the address seems to be a secret",
                 'make a section [access.NAME] in config.toml and write access = "NAME" here',
@@ -40,9 +45,16 @@ def _public(text: str) -> str:
     return text
 
 
+def _parameter(text: str) -> str:
+    # Not as a pattern of pydantic's: to build that takes longer than all else here.
+    if not re.fullmatch(r"[\w.\[\]-]{1,100}", text, re.ASCII):
+        raise faults.wrong(f"{text!r} is no name of a parameter", 'such as "page" or "after"')
+    return text
+
+
 _Expression = Annotated[str, pydantic.AfterValidator(_expression)]
 #: The name of a parameter in an address, or with `post` the way to it in what is sent.
-_Parameter = Annotated[str, pydantic.Field(pattern=r"^[\w.\[\]-]{1,100}$")]
+_Parameter = Annotated[str, pydantic.AfterValidator(_parameter)]
 _Values = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
 #: What is known of a platform's answers; it fills in what a person left out.
@@ -171,6 +183,18 @@ class HttpJsonSource(base.Fetched, base.Listing):
         if self.post is not None and self.next and not self.cursor:
             hint = 'cursor = "variables.after", say: where it goes in what is sent'
             raise faults.wrong("with 'post', 'next' needs 'cursor'", hint)
+        if self.post is not None:
+            self._way_into(self.post)
+
+    def _way_into(self, post: Mapping[str, object]) -> None:
+        """See that what tells the page finds its place in what is sent."""
+        way = self.cursor or self.page or self.offset or ""
+        within: object = post
+        for part in way.split(".")[:-1]:
+            within = within.get(part, {}) if isinstance(within, Mapping) else None
+        if not isinstance(within, Mapping):
+            what = f"there is no place for {way!r} in what is sent"
+            raise faults.wrong(what, "each part before the last point names a section of 'post'")
 
     @typing_extensions.override
     @property
