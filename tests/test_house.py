@@ -32,6 +32,8 @@ DOORS = {
     "bidi": {"pdf.shaping"},
     "charset_normalizer": {"sources"},
     "click": {"cli"},
+    # A selector is checked where a person writes it, and used where a page is read.
+    "cssselect2": {"origins.selecting", "sources.htmltree"},
     # Locks what is brought to webhooks; signs for the mail servers, and for the reader.
     "cryptography": {"arrivals", "mail.dkim", "mail.identity", "sources.sealed"},
     "flufl": {"mail"},
@@ -43,6 +45,7 @@ DOORS = {
     "jmespath": {"expressions"},
     "markdown_it": {"render"},
     "mastodon": {"outlets.mastodon"},
+    "lxml": {"sources.htmltree"},
     # Written by one, read again by the other.
     "pikepdf": {"pdf.writer", "pdf.gate"},
     "PIL": {"pdf.embed"},
@@ -67,6 +70,8 @@ DOORS = {
     "pydantic_settings": {"config"},
     "pypdfium2": {"pdf.gate"},
     "requests": {"outlets.mastodon", "outlets.wire", "outlets.x"},
+    "regex": {"origins.selecting"},
+    "requests": {"outlets.x"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.
     "sqlalchemy": {"ledger", "sources.database"},

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pydantic
 
-from deliverybot.origins import base, files, platforms, sql, web, webhook
+from deliverybot.origins import base, files, htmlpage, platforms, sql, web, webhook
 
 Section = base.Section
 Listing = base.Listing
@@ -27,6 +27,7 @@ SECTIONS: tuple[type[Section], ...] = (
     web.HttpJsonSource,
     web.EpetitionsSource,
     web.DecidimSource,
+    htmlpage.HtmlSource,
     platforms.ActionNetworkSource,
     platforms.ActionKitSource,
 )
@@ -40,6 +41,7 @@ Source = Annotated[
     | web.HttpJsonSource
     | web.EpetitionsSource
     | web.DecidimSource
+    | htmlpage.HtmlSource
     | platforms.ActionNetworkSource
     | platforms.ActionKitSource,
     pydantic.Field(discriminator="kind"),
