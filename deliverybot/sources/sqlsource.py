@@ -199,10 +199,10 @@ class _Walk:
         self._most = min(self._most, checks.TRIED)
         mark = keyset.Mark(about="")
         part = self._ask(mark.begin(self._section), frozenset(), 0)
-        return [
-            *checks.fields(self._name, part.found),
-            *checks.tried(self._name, part.rows, only=bool(part.found.only)),
-        ]
+        said = checks.fields(self._name, part.found)
+        said += checks.tried(self._name, part.rows, only=bool(part.found.only))
+        # The lines are those of the answer, which nobody sees.
+        return [dataclasses.replace(fault, line=None) for fault in said]
 
     def _ask(self, begin: keyset.Key, known: frozenset[keyset.Key], number: int) -> _Part:
         """Ask for the rows behind a key, but those that are known already."""
