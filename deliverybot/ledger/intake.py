@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def split(tx: sa.Connection, campaign: sa.Row[Any], signers: Sequence[model.Sign
     fresh: list[model.Signer] = []
     known: list[tuple[int, model.Signer]] = []
     for signer in signers:
-        key_id, key_email = signer.key_id, signer.key_email
+        key_id, key_email = signer[:2]
         number = by_id.get(key_id)
         if number is None:
             number = by_email.get(key_email)
@@ -180,6 +181,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+#: Permissions as numbers, which each driver takes as they are.
+_BITS = {flags: tuple(map(int, flags)) for flags in itertools.product((False, True), repeat=4)}
+
+
 def _rows(
     campaign_id: int, last: int, fresh: list[model.Signer], wording_id: int, now: dt.datetime
 ) -> list[tuple[Any, ...]]:
@@ -187,7 +192,12 @@ def _rows(
     taken_at, text = tables.text(now), tables.text
     active, flagged = str(model.Signature.ACTIVE), str(model.Signature.FLAGGED)
     return [
-        (campaign_id, number, *signer[:8], text(signer.signed_at) if signer.signed_at else None,
-         *signer[9:13], taken_at, wording_id, flagged if signer.flags else active)
-        for number, signer in enumerate(fresh, last + 1)
+        (campaign_id, number, key_id and bytearray(key_id), key_email and bytearray(key_email),
+         name, city, region, country, postcode, comment, text(at) if at else None,
+         *_BITS[public, to_target, mail, sms], taken_at, wording_id,
+         flagged if flags else active)
+        for number, (
+            key_id, key_email, name, city, region, country, postcode, comment, at,
+            public, to_target, mail, sms, flags,
+        ) in enumerate(fresh, last + 1)
     ]  # fmt: skip
