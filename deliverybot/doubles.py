@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +49,7 @@ def find(book: ledger.Ledger, slug: str, *, most: int | None = None) -> list[Gro
     # On disk, without a name: gone when it is closed, even by a crash.
     with contextlib.closing(sqlite3.connect("", isolation_level=None)) as heap:
         heap.execute("PRAGMA journal_mode = OFF")
-        heap.execute("CREATE TABLE met (mark BLOB, number INTEGER, same TEXT)")
+        heap.execute("CREATE TABLE met (mark INTEGER, number INTEGER, same TEXT)")
         heap.execute("BEGIN")
         heap.executemany("INSERT INTO met VALUES (?, ?, ?)", _marks(book.signers.places(slug)))
         heap.execute("COMMIT")
@@ -74,29 +73,27 @@ def find(book: ledger.Ledger, slug: str, *, most: int | None = None) -> list[Gro
     return found
 
 
-def _marks(rows: Iterable[Any]) -> Iterator[tuple[bytes, int, str]]:
-    """Yield a mark for each name in each place, to be met again or not."""
-    for row in rows:
-        name, country = _name(row.name), _fold(row.country)
-        code, city = _fold(row.postcode), _fold(row.city)
+def _marks(rows: Iterable[Any]) -> Iterator[tuple[int, int, str]]:
+    """Yield a mark for each name in each place, to be met again or not.
+
+    Python's own hash of 64 bits: of a million signers two fall together by
+    chance once in a million times, and a person would see it.
+    """
+    for number, written, *place in rows:
+        name, (city, country, code) = _name(written), map(_fold, place)
         if name and code:
-            yield _mark(name, country, _POSTCODE, code), row.number, _POSTCODE
+            yield hash((name, country, _POSTCODE, code)), number, _POSTCODE
         if city and ("\n" in name or name > _HANGUL):
-            yield _mark(name, country, _CITY, city), row.number, _CITY
+            yield hash((name, country, _CITY, city)), number, _CITY
 
 
 #: From here on scripts need no blank between the family name and the given one.
 _HANGUL = "\u1100"
 
 
-def _mark(*parts: str) -> bytes:
-    whole = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(whole, digest_size=12).digest()
-
-
 def _name(name: str) -> str:
     """Return the words of a name in the one form and in one order."""
-    return "\n".join(sorted(word for part in name.split() for word in _words(part)))
+    return "\n".join(sorted([word for part in name.split() for word in _words(part)]))
 
 
 # The same words and places come again and again.

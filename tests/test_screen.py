@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deliverybot import screen
@@ -313,3 +313,16 @@ def test_a_terminal_gets_no_orders() -> None:
 )
 def test_header_risk(text: str, risky: bool) -> None:
     assert screen.has_header_risk(text) is risky
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("a1 @.:…(+-")), st.integers(8, 70))
+@example("`", 55)
+def test_nothing_private_is_left_and_a_second_look_takes_out_no_more(
+    text: str, digits: int
+) -> None:
+    private = "1" * digits + "@" + "9" * 15
+    for whole in (text, f"{text}{private}", f"{private} {text}"):
+        left = screen.without_private(screen.clean_block(whole))
+        assert not screen.has_private(left)
+        assert screen.without_private(left) == left

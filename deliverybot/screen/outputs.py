@@ -41,9 +41,10 @@ def has_private(text: str) -> bool:
 
 def without_private(text: str) -> str:
     """Return a clean text with "[…]" for each e-mail address, phone number and IP address."""
-    if not has_private(text):
-        return text
-    return _PRIVATE.sub("[…]", unicodedata.normalize("NFKC", text))
+    # What is left may look like an address again, as "[…]@[…]" does; each round has fewer signs.
+    while has_private(text):
+        text = _PRIVATE.sub("[…]", unicodedata.normalize("NFKC", text))
+    return text
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
