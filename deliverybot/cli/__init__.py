@@ -17,6 +17,7 @@ import click
 from deliverybot import __version__, errors
 from deliverybot.cli import (
     approvals,
+    consents,
     db,
     deliveries,
     erasure,
@@ -70,8 +71,8 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
 
 
 for group in (
-    setup, signatures, signers, flagged, erasure, work, show, deliveries, posts, links, approvals,
-    returns, suppressions, db, rehearse, trial,
+    setup, signatures, signers, flagged, consents, erasure, work, show, deliveries, posts, links,
+    approvals, returns, suppressions, db, rehearse, trial,
 ):  # fmt: skip
     for command in group.COMMANDS:
         cli.add_command(command)

@@ -18,6 +18,7 @@
     ledger.pacing       crowd
     ledger.relay        read, swap
     ledger.returns      take, mailbox, forwards
+    ledger.consents     record, wordings
     ledger.erasures     find, erase, go_on, removed, done
     ledger.retention    begin, empty
     ledger.audit        since, verify
@@ -37,6 +38,7 @@ import sqlalchemy as sa
 from deliverybot import model
 from deliverybot.ledger import (
     arrivals,
+    consents,
     digests,
     erasure,
     lock,
@@ -97,6 +99,7 @@ class Ledger:
         self.pacing = pacing.Pacing(database)
         self.returns = returns.Returns(database, self.deliveries, self.suppressions)
         self.links = link_verbs.Links(database)
+        self.consents = consents.Consents(database)
         self.erasures = erasure.Erasures(database, self.deliveries)
         self.retention = retention.Retention(database, self.erasures)
         self.audit = audits.Audit(database)
