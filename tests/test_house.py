@@ -71,7 +71,6 @@ DOORS = {
     "pypdfium2": {"pdf.gate"},
     "requests": {"outlets.mastodon", "outlets.wire", "outlets.x"},
     "regex": {"origins.selecting"},
-    "requests": {"outlets.x"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.
     "sqlalchemy": {"ledger", "sources.database"},

@@ -198,6 +198,6 @@ def _rows(
          flagged if flags else active)
         for number, (
             key_id, key_email, name, city, region, country, postcode, comment, at,
-            public, to_target, mail, sms, flags,
+            public, to_target, mail, sms, flags, _,
         ) in enumerate(fresh, last + 1)
     ]  # fmt: skip
