@@ -164,7 +164,8 @@ def test_signers_are_listed_a_page_at_a_time_and_searched(bot: test_cli.Bot) -> 
     rows = bot.json("signatures", "list", "my-petition", "--state", "flagged")
     assert [row["number"] for row in rows] == [5, 6, 7, 10]
     assert "no signers" in bot("signatures", "list", "my-petition", "--name", "zz").stderr
-    assert "there are: my-petition" in bot("signatures", "list", "x", code=2).stderr
+    for words in (["list", "x"], ["show", "x", "1"], ["clear", "x", "1"], ["flagged", "x"]):
+        assert "there are: my-petition" in bot("signatures", *words, code=2).stderr
 
 
 def test_what_is_held_of_a_signer_is_shown(bot: test_cli.Bot) -> None:

@@ -67,6 +67,16 @@ def test_a_flagged_signer_counts_and_is_named_once_a_person_has_looked(book: led
     assert book.audit.verify()[1] is None
 
 
+def test_flags_of_very_many_are_asked_for_in_parts(book: ledger.Ledger) -> None:
+    take(book, build.signer(1, flags=("target",)), build.signer(2), build.signer(3))
+    book.signers.part("faces", [1, 3], **NOTE)
+    found = book.signers.flags("faces", range(1, 40_000))
+    assert [(flag.number, flag.kind, flag.other) for flag in found] == [
+        (1, "pair", 3), (1, "target", 0),
+    ]  # fmt: skip
+    assert book.signers.flags("faces", []) == []
+
+
 def test_whoever_has_another_reason_goes_on_waiting(book: ledger.Ledger) -> None:
     take(
         book,

@@ -182,7 +182,7 @@ def _mover(name: str, state: model.Signature, help_: str, undo: str) -> click.Co
         settings = call.settings()
         out.one_of(campaign, call.campaigns(settings))
         stands = call.book(settings).signers.move(
-            campaign, numbers, state, who=by or out.person(), why=why or f"{name} by hand",
+            campaign, numbers, state, who=by or out.person(), why=why or f"{state} by hand",
             now=out.now(),
         )  # fmt: skip
         tell(campaign, stands, undo=undo)

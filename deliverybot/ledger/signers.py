@@ -109,10 +109,15 @@ class Signers:
 
     def flags(self, slug: str, numbers: Collection[int]) -> list[Flag]:
         """Return what was flagged of these signers, and with whom they were compared."""
-        mine = _F.c.number.in_(numbers) | ((_F.c.kind == PAIR) & _F.c.other.in_(numbers))
-        query = sa.select(_F).where(_of(slug, _F), mine).order_by(_F.c.number, _F.c.kind)
+        rest, found = iter(sorted(set(numbers))), list[Flag]()
         with self._db.read() as tx:
-            return [Flag.of(row) for row in tx.execute(query)]
+            # A database takes so many values in one question, and no more.
+            while part := list(itertools.islice(rest, _PAGE)):
+                paired = (_F.c.kind == PAIR) & _F.c.other.in_(part)
+                query = sa.select(_F).where(_of(slug, _F), _F.c.number.in_(part) | paired)
+                found += map(Flag.of, tx.execute(query))
+        unique = {(flag.number, flag.kind, flag.other): flag for flag in found}
+        return [flag for _, flag in sorted(unique.items())]
 
     def flagged(self, slug: str, *, kind: str = "") -> list[int]:
         """Return the numbers of signers who wait for a look, of one kind or of any."""
