@@ -182,6 +182,11 @@ def _endless_chunks(wire: http_server.Wire) -> None:
     wire.forever(b"2710\r\n" + b" " * 10_000 + b"\r\n")
 
 
+def _crumbs(wire: http_server.Wire) -> None:
+    wire.send(head(CHUNKED))
+    wire.forever(b"1\r\n \r\n" * 1000)
+
+
 def _sizes() -> Iterator[Behaviour]:
     group = "Size and packing"
     zeros = _zeros(50_000_000)
@@ -190,6 +195,7 @@ def _sizes() -> Iterator[Behaviour]:
         ("promises a length of terabytes, and sends", _play(_huge), LARGE),
         ("sends without end", _play(_endless_body), LARGE),
         ("sends chunks without end", _play(_endless_chunks), LARGE),
+        ("sends chunks of one byte each", _play(_crumbs), "comes in crumbs"),
         ("packs 50 MB into 50 kB", packed(zeros), LARGE),
         ("packs them twice and says so", packed(gzip.compress(zeros), "gzip, gzip"),
          "which was not asked for"),

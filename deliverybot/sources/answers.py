@@ -11,7 +11,7 @@ from typing import NoReturn
 from deliverybot import errors
 
 #: Values of one JSON answer; more fill the memory long before the bytes do.
-MOST_VALUES = 2_000_000
+MOST_VALUES = 1_000_000
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 #: Bytes that tell a web page.
 _BEGIN = 512
@@ -68,7 +68,8 @@ class Answer:
         if not self.raw.strip():
             raise self.error("the answer is empty, not JSON")
         if sum(map(self.raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
-            raise self.error(f"the JSON holds more than {MOST_VALUES:,} values")
+            what = f"the JSON holds more than {MOST_VALUES:,} values"
+            raise self.error(what, "let it be given in pages, or as a file of JSON lines")
         try:
             value = json.loads(
                 self.raw.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_once

@@ -11,6 +11,8 @@ from deliverybot.sources import wire
 ACCEPTED = "gzip"
 #: Bytes unpacked at once.
 _PIECE = 65_536
+#: So many pieces of so few bytes on average cost minutes of work before they are too large.
+_PIECES, _CRUMB = 10_000, 16
 
 
 def unpacked(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[bytes]:
@@ -32,8 +34,10 @@ def unpacked(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[byte
 
 def _capped(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
     size = 0
-    for piece in pieces:
+    for number, piece in enumerate(pieces):
         size += len(piece)
+        if number > _PIECES and size < _CRUMB * number:
+            raise wire.Refused("the answer comes in crumbs, which cost us more than the sender")
         if size > most:
             hint = "`most` in this section says how large one may be"
             raise wire.Refused(f"the answer is larger than {most:,} bytes", hint)
