@@ -11,6 +11,7 @@ import email.message
 import io
 import json
 import pathlib
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from click import testing
 import build
 import bulk
 import smtp_server
+import test_web as site
 from deliverybot import (
     arrivals,
     cli,
@@ -425,6 +427,87 @@ async def test_sealed_volumes_with_the_signer_go_at_once(tmp_path: pathlib.Path)
         await desk.freeze()
         again = desk.book.volumes.sealed("faces")
         assert [one.edition for one in again] == [2, 1, 1, 1, 1]
+        desk.book.close()
+        assert desk.found() == {}
+
+
+async def test_the_address_says_that_its_list_is_made_anew(tmp_path: pathlib.Path) -> None:
+    link = 'first_reading = "deliver"\nsigners = "link"'
+    with world(tmp_path, delivery=link) as desk:
+        (tmp_path / "letters" / "faces" / "mail.txt").unlink()  # the built-in one has the address
+        await desk.works.poll("faces")
+        (token,) = set(re.findall(r"/signers/([\w-]{22})", (await desk.freeze()).text))
+        await desk.send()
+        place = site.Site(book=desk.book, clock=desk.clock, content=b"", file=desk.folder)
+        with site.running(place, desk.settings.state):
+            address = f"/signers/{token}"
+            assert (await asyncio.to_thread(place.ask, address))[0].status == 200
+            desk.erase()
+            answer, body = await asyncio.to_thread(place.ask, address)
+            assert answer.status == 503
+            assert b"This list is being made anew" in body
+            await desk.freeze()
+            answer, body = await asyncio.to_thread(place.ask, address)
+            assert answer.status == 200
+            assert NAME not in printed(body).decode()
+            # Without its campaign nobody can make it: then it is not open any more.
+            desk.erase("person8@mail.example")
+            works = build.works(desk.book, [], desk.settings, desk.clock)
+            await works.freeze()
+            assert (await asyncio.to_thread(place.ask, address))[0].status == 410
+
+
+async def test_a_name_that_cannot_be_drawn_is_in_no_log(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    with world(tmp_path) as desk:
+        odd = f"{NAME} \U00010570"
+        desk.write(lines(100, hers=HERS.replace(NAME, odd)))
+        await desk.works.poll("faces")
+        row = await desk.freeze()
+        assert (row.state, NAME.split()[1] in row.problem) == ("held", True)
+        desk.book.deliveries.move(row, "cancelled", who="mira", why="", now=desk.clock())
+        desk.erase()
+        desk.book.close()
+        assert desk.found() == {}
+    assert not any(word in caplog.text for word in WORDS)
+
+
+# --- digests --------------------------------------------------------------------------------------
+
+
+async def test_letters_that_went_in_one_mail_go_with_it(tmp_path: pathlib.Path) -> None:
+    budget = 'budget = "1/week"'
+    with world(tmp_path, email="box@cloud.example", target=budget) as desk:
+        other = build.campaign(
+            tmp_path, "lens", posts=(), source=SOURCE.format(slug="lens"),
+            email="box@cloud.example", target=budget,
+        )  # fmt: skip
+        desk.write(lines(100, hers=""), "lens")
+        works = build.works(desk.book, [desk.plan, other], desk.settings, desk.clock)
+        for slug in ("faces", "lens"):
+            await works.poll(slug)
+        await works.freeze()
+        desk.approve()
+        await works.freeze()
+        carrier, member = desk.book.deliveries.select()
+        assert (carrier.alone != "", member.merged_into) == (True, carrier.id)
+        desk.erase("person3@mail.example")
+        rows = desk.book.deliveries.select()
+        assert [(row.state, row.merged_into, row.alone) for row in rows] == [("held", None, "")] * 2
+        await works.freeze()
+        desk.approve()
+        await works.freeze()
+        desk.approve()
+        await works.send()
+        assert [row.state for row in desk.book.deliveries.select()] == ["sent", "sent"]
+        (mail,) = folder.place(desk.settings).glob("*.eml")
+        desk.erase()
+        assert not mail.exists()
+        faces, lens = desk.book.deliveries.select()
+        assert not (desk.settings.state / faces.pdf).exists()
+        assert (desk.settings.state / lens.pdf).exists(), "another campaign's letter stays"
         desk.book.close()
         assert desk.found() == {}
 

@@ -89,6 +89,19 @@ def test_after_it_the_next_start_does_the_rest(
         assert book.signatures.standing("lens").held == 2
 
 
+def test_beside_a_running_bot_nothing_is_left(sent: bots.World, tmp_path: pathlib.Path) -> None:
+    world = sent.copy(tmp_path / "world")
+    with bots.bot(world, "run", "--no-web", environment=TO_FOLDER) as running:
+        bots.until(lambda: "running; campaigns" in world.log)
+        done = bots.say(world, *ERASE, environment=TO_FOLDER)
+        assert done.returncode == 0, done.stderr
+        assert "signature 2 of lens is erased" in done.stdout
+        bots.until(lambda: settled(world))
+        assert found(world) == []
+        assert running.poll() is None
+    assert world.states() == {"sent": 1}
+
+
 def test_retention_goes_on_where_it_was_killed(driver: bots.Driver, tmp_path: pathlib.Path) -> None:
     world = bots.make(tmp_path / "world", targets=1, signers=12_000, at=10_000_000)
     assert not driver.start(world).wait()
