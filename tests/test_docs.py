@@ -186,14 +186,11 @@ def test_links_lead_somewhere(file: pathlib.Path) -> None:
 def test_each_source_that_a_page_shows_is_read(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """As a campaigner would paste it; a page may show a piece of config.toml, too."""
     (tmp_path / "signatures.sql").write_text(SELECT)
-    shown = [
-        block
-        for block in examples.blocks(file.name)
-        if re.search(r"^\[source\]", block, re.MULTILINE)
-    ]
-    for block in shown:
-        campaign = examples.campaign(tmp_path, block, rest=REST)
-        assert campaign.source.kind in block
+    for block in examples.blocks(file.name):
+        if re.search(r"^\[source\]", block, re.MULTILINE):
+            rest = examples.REST if "[delivery]" in block else REST
+            campaign = examples.campaign(tmp_path, block, rest=rest)
+            assert campaign.source.kind in block
 
 
 SELECT = "SELECT id, name FROM signers WHERE id > :cursor ORDER BY id LIMIT :limit"
@@ -204,12 +201,8 @@ def test_the_readme_leads_to_every_page() -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     assert all(f"(docs/{file.name})" in readme for file in DOCS.glob("*.*"))
     index = page("sources.md")
-    kinds = [
-        kind
-        for one in origins.SECTIONS
-        for kind in typing.get_args(one.model_fields["kind"].annotation)
-    ]
-    assert all(f"| `{kind}` |" in index for kind in kinds)
+    for one in origins.SECTIONS:
+        assert f"| `{typing.get_args(one.model_fields['kind'].annotation)[0]}` |" in index
     assert all(f"(sources/{file.name})" in index for file in (DOCS / "sources").iterdir())
 
 
