@@ -415,6 +415,41 @@ def _lists() -> Iterator[Behaviour]:
         )  # fmt: skip
 
 
+PAGES = 'kind = "http-html"\ncount = ".signed"'
+
+
+def _page(*counts: str, more: str = "") -> http_server.Answer:
+    """Return a petition page that shows these numbers."""
+    shown = "".join(f'<p class="signed">{count}</p>' for count in counts)
+    return http_server.text(f"<!DOCTYPE html><html><body>{shown}{more}</body></html>")
+
+
+def _pages() -> Iterator[Behaviour]:
+    group = "Web pages"
+    count, none = "that is no certain count", "there is no number on the page"
+    hidden = '<script>document.write("<p class=signed>250</p>")</script>'
+    for does, reply, says in (
+        ("shows two numbers", _page("250", "300"), "the page shows different numbers: 250 and 300"),
+        ('shows "1.2k"', _page("1.2k"), count),
+        ('shows "250+"', _page("250+"), count),
+        ('shows "-250"', _page("-250"), count),
+        ('shows "250 of 500"', _page("250 of 500"), count),
+        ('shows "2,50"', _page("2,50"), count),
+        ("shows no number", _page("Many have signed"), count),
+        ("shows its number by a script only", _page(more=hidden), none),
+        ("shows a page to log in at, with 200", http_server.text(LOGIN), none),
+        ("stops in the middle and promised no length",
+         http_server.sends(head("Content-Type: text/html") + b'<html><p class="signed">25'), CUT),
+        ("nests 100,000 elements", _page(more="<div>" * 100_000 + '<p class="signed">250</p>'),
+         "more than 400 deep"),
+        ("sends JSON in place of the page", said(COUNT), "the answer is no web page"),
+    ):  # fmt: skip
+        yield Behaviour(
+            group=group, does=does, reply=reply, says=says, section=PAGES,
+            honest=_page(f"{GOOD}"),
+        )  # fmt: skip
+
+
 BEHAVIOURS: tuple[Behaviour, ...] = (
     *_connections(),
     *_protocol(),
@@ -423,6 +458,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     *_statuses(),
     *_contents(),
     *_lists(),
+    *_pages(),
 )
 
 PAGE = """\
