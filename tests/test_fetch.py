@@ -12,8 +12,9 @@ import io
 import pathlib
 import socket
 import ssl
+import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ import deliverybot
 import hostile_source
 import http_server
 import smtp_server
-from deliverybot import access, errors, origins
-from deliverybot.sources import fetch, hosts, kinds
+from deliverybot import access, errors, hands, origins
+from deliverybot.sources import fetch, hosts, kinds, wire
 
 
 @dataclasses.dataclass
@@ -44,10 +45,14 @@ def door(
     accounts: dict[str, access.Access] | None = None,
     secret: bytes = b"k" * 32,
     door: dict[str, Any] | None = None,
+    pause: Callable[[], None] = lambda: None,
     **section: Any,
 ) -> fetch.Door:
     means = kinds.Means(
-        sleep=naps or Naps(), access=accounts or {}, public_url="https://campaigns.example"
+        sleep=naps or Naps(),
+        access=accounts or {},
+        public_url="https://campaigns.example",
+        pause=pause,
     )
     errand = kinds.Errand(
         campaign=build.campaign(folder),
@@ -175,6 +180,44 @@ def test_how_long_to_wait_is_handed_on(tmp_path: pathlib.Path) -> None:
             one.get(server.url())
         assert caught.value.retry_after == seconds
         assert len(server.requests) == (3 if seconds is None else 1)
+
+
+def test_a_host_that_says_nothing_is_asked_again_and_then_left(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "SILENCE", 0.05)
+    with (
+        http_server.running({"/": http_server.raw(lambda line: line.hang())}) as server,
+        door(tmp_path) as one,
+        pytest.raises(errors.SourceError, match="the other side said nothing for"),
+    ):
+        one.get(server.url())
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["deadline", "stop"])
+def test_a_name_service_that_hangs_is_not_waited_for(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """Its call cannot be ended, so it hangs in a thread that nobody waits for."""
+    asked, over = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> list[Any]:
+        asked.set()
+        over.wait(60)
+        return []
+
+    def pause() -> None:
+        if stops and asked.is_set():
+            raise hands.Stopped
+
+    monkeypatch.setattr("socket.getaddrinfo", hang)
+    with (
+        door(tmp_path, deadline="10m" if stops else "1s", pause=pause) as one,
+        pytest.raises(hands.Stopped if stops else errors.SourceError),
+    ):
+        one.get("http://one.example.org/")
+    over.set()
 
 
 # --- secrets ------------------------------------------------------------------------------------

@@ -17,6 +17,11 @@ from deliverybot.sources import hosts
         ("http://example.org:8080/a b".replace(" ", "%20"), "http://example.org:8080/a%20b", ""),
         ("https://example.org/a?key=s3cret#x", "https://example.org/a?…", ""),
         ("https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC", ""),
+        (
+            "https://example.org/a b?filter=created gt '2026'&x={1|2}",
+            "https://example.org/a%20b?…",
+            "https://example.org/a%20b?filter=created%20gt%20'2026'&x=%7B1%7C2%7D",
+        ),
         ("http://[2001:DB8::1]:81/", "http://[2001:db8::1]:81/", ""),
     ],
 )
