@@ -159,6 +159,7 @@ class HttpJson(kinds.Source):
             content=roster.content_mark(listed),
             next=following,
             is_guessed=is_guessed,
+            is_numbered=self._section.page is not None,
             # An unchanged page with a next one says nothing about that.
             state=answer.state if is_newest or following is None else "",
         )

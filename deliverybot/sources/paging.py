@@ -64,6 +64,8 @@ class Sheet:
     next: str | None
     #: Whether nobody said that there is a next page: it may be asked for in vain.
     is_guessed: bool = False
+    #: Whether the next page is asked for by its number, wherever this one ended.
+    is_numbered: bool = False
     #: For the next conditional request, where an unchanged page means that nothing is new.
     state: str = ""
 
@@ -92,6 +94,8 @@ class _Place:
     taken: int = 0
     #: Rows taken in all readings.
     rows: int = 0
+    #: Entries of a full page, as far as one was surely seen.
+    full: int = 0
     #: Of the entries taken last; the last one is the newest.
     marks: list[str] = dataclasses.field(default_factory=list)
     #: The pages before that one.
@@ -148,22 +152,27 @@ class Pager:
             raise problem
 
     def newest(self, cursor: str | None, begin: _Place) -> Iterator[kinds.Page]:
-        """Give who is above the known ones in a list that begins with the newest signer."""
-        place = begin
+        """Give who is above the known ones in a list that begins with the newest signer.
+
+        The marks move on with the last page alone: who came while the list was
+        read may have been met among elders, so a reading that is cut off before
+        is done again.
+        """
         with tempfile.TemporaryFile(buffering=1 << 18) as file:
             pile = _Pile(file)
-            state = self._collect(pile, place)
+            state = self._collect(pile, begin)
             if state is None:
                 return
-            place.state = ""
+            place = dataclasses.replace(begin, marks=list(begin.marks), state=state)
+            begin.state = ""
             batch = list[files.Row]()
             first = place.rows
             for entry in pile.backwards():
-                self._take(place, entry, batch)
                 if len(batch) >= self._most:
-                    yield self._page(batch, first, place)
+                    begin.rows = place.rows
+                    yield self._page(batch, first, begin)
                     batch, first = [], place.rows
-        place.state = state
+                self._take(place, entry, batch)
         page = self._page(batch, first, place)
         if batch or self._told or page.cursor != cursor:
             yield page
@@ -221,7 +230,14 @@ class Pager:
                 return sheet
         self._tell("the list is no longer as it was where the last reading ended")
         self._places.clear()
-        place.at, place.taken, place.rows, place.marks, place.trail = "", 0, 0, [], []
+        place.at, place.taken, place.rows, place.marks, place.trail, place.full = (
+            "",
+            0,
+            0,
+            [],
+            [],
+            0,
+        )
         return self._turn("")
 
     def _following(self, place: _Place, sheet: Sheet) -> Sheet | None:
@@ -233,9 +249,27 @@ class Pager:
             return None
         if found.content in self._contents:
             raise self._error("it gives the same page again")
+        if (grown := self._grown(place, sheet)) is not None:
+            self._places.discard(sheet.next)
+            return grown
         place.trail = [*place.trail[-TRAIL + 1 :], place.at]
         place.at, place.taken = sheet.next, 0
         return found
+
+    def _grown(self, place: _Place, sheet: Sheet) -> Sheet | None:
+        """Return a numbered page again that was not full, and has grown before the next was asked.
+
+        Who came meanwhile stands on both, and the next one alone would lose some.
+        """
+        count = len(sheet.entries)
+        if not (sheet.is_guessed and sheet.is_numbered) or count >= place.full > 0:
+            return None
+        self._places.discard(place.at)
+        again = self._turn(place.at)
+        if again is not None and len(again.entries) > count:
+            return again
+        place.full = max(place.full, count)
+        return None
 
     # --- the newest first -----------------------------------------------------------------------
 
