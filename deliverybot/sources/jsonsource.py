@@ -106,6 +106,10 @@ class HttpJson(kinds.Source):
         if bad:
             what = f"of these, {len(bad)} would be left out: {bad[0].problem}"
             found.append(self._fault("warning", what))
+        if signers.is_upside_down(entries):
+            what = f"the times on the first page run against order = {self._section.order!r}"
+            hint = "look whether the first signer of the list is the oldest or the newest"
+            found.append(self._fault("warning", what, hint))
         found += signers.told()
         if self._next(content, "", len(listed)) == (None, False):
             what = "it is the only page, as far as is said"

@@ -91,6 +91,16 @@ class Roster:
         """Tell whether a signer counts by the campaign's `only`."""
         return self._only.counts([self._find(one, item) for one in self._only.header])
 
+    def is_upside_down(self, entries: Sequence[paging.Entry]) -> bool:
+        """Tell whether the times on a page run against `order`."""
+        place = columns.FIELDS.index("signed_at")
+        texts = [one.row.values[place] for one in entries if one.row and one.row.values]
+        times = [at for text in texts if (at := people.when(text, self._zone, self._dates))]
+        if not times:
+            return False
+        first, last = (times[-1], times[0]) if self._is_newest else (times[0], times[-1])
+        return first > last
+
     def _entry(self, item: object) -> paging.Entry:
         self.count += 1
         number = self.count
