@@ -817,26 +817,26 @@ def test_a_cursor_holds_nothing_that_can_be_read(tmp_path: pathlib.Path) -> None
 
 @EITHER_ORDER
 def test_a_long_list_is_never_in_memory_at_once(tmp_path: pathlib.Path, order: str) -> None:
-    """Fifteen megabytes of signers, and never a third of them."""
-    platform = Platform(way="number", newest=order == "newest", size=100)
+    """Six megabytes of signers, and never half of them."""
+    platform = Platform(way="number", newest=order == "newest", size=50)
 
     def page(request: http_server.Request) -> http_server.Reply:
-        begin = (int(request.query["page"]) - 1) * 100
-        places = range(begin, min(begin + 100, 3_000))
-        numbers = [3_000 - n if platform.newest else n + 1 for n in places]
-        return http_server.json({"data": [person(n) | {"town": "x" * 5000} for n in numbers]})
+        begin = (int(request.query["page"]) - 1) * 50
+        places = range(begin, min(begin + 50, 1_500))
+        numbers = [1_500 - n if platform.newest else n + 1 for n in places]
+        return http_server.json({"data": [person(n) | {"town": "x" * 4000} for n in numbers]})
 
     with http_server.running(page) as server:
         one = listing(tmp_path, server, platform)
         tracemalloc.start()
         count = sum(
             len(batch.signers)
-            for batch in sources.read(one, cursor=None, secret=KEY, now=NOW, batch=100, means=MEANS)
+            for batch in sources.read(one, cursor=None, secret=KEY, now=NOW, batch=50, means=MEANS)
         )
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert count == 3_000
-    assert peak < 5_000_000
+    assert count == 1_500
+    assert peak < 3_000_000
 
 
 # --- what check says ------------------------------------------------------------------------------
