@@ -8,10 +8,13 @@ import contextlib
 import copy
 import dataclasses
 import datetime as dt
+import itertools
 import json
 import pathlib
+import random
 import re
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,7 +26,7 @@ from hypothesis import strategies as st
 import build
 import examples
 import http_server
-from deliverybot import access, errors, ledger, screen, signatures, sources
+from deliverybot import access, config, errors, ledger, screen, signatures, sources
 from deliverybot import campaign as campaigns
 from deliverybot.sources import rereading
 
@@ -148,6 +151,11 @@ class Reader:
     async def read(self) -> signatures.Reading:
         return await signatures.read(self.book, self.plan, key=KEY, now=self.now, means=self.means)
 
+    def batches(self, cursor: str | None, most: int = 10_000) -> Iterator[sources.Batch]:
+        return sources.read(
+            self.plan, cursor=cursor, secret=KEY, now=self.now, batch=most, means=self.means
+        )
+
     @property
     def standing(self) -> Any:
         return self.book.signatures.standing("faces")
@@ -163,11 +171,15 @@ def reading(folder: pathlib.Path, platform: Platform, **changes: str) -> Iterato
         http_server.running(platform) as server,
         contextlib.closing(ledger.open_ledger(f"sqlite:///{folder / 'ledger.db'}")) as book,
     ):
-        text = examples.blocks("actionnetwork.md")[0]
-        lines = {"people": "people = false", "url": f'url = "{server.url("/api/v2")}"', **changes}
-        for name, line in lines.items():
-            text = re.sub(rf"^{name} = .*\n", "", text, flags=re.MULTILINE) + f"{line}\n"
-        yield Reader(book, examples.campaign(folder, text), server)
+        yield Reader(book, plan(folder, server, **changes), server)
+
+
+def plan(folder: pathlib.Path, server: http_server.Server, **changes: str) -> campaigns.Campaign:
+    text = examples.blocks("actionnetwork.md")[0]
+    lines = {"people": "people = false", "url": f'url = "{server.url("/api/v2")}"', **changes}
+    for name, line in lines.items():
+        text = re.sub(rf"^{name} = .*\n", "", text, flags=re.MULTILINE) + f"{line}\n"
+    return examples.campaign(folder, text)
 
 
 def numbers(first: int, last: int) -> Sequence[int]:
@@ -289,6 +301,42 @@ def marks(folder: pathlib.Path) -> set[bytes]:
     """What tells the signers on the list."""
     with contextlib.closing(sqlite3.connect(folder / "ledger.db")) as connection:
         return {bytes(row[0]) for row in connection.execute("SELECT key_id FROM signatures")}
+
+
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_whoever_is_there_in_the_end_was_given(data: st.DataObject) -> None:
+    """Before each answer some come or some go, and now and then the process dies."""
+    platform = Platform(newest_first=data.draw(st.booleans()))
+    platform.sign(*numbers(1, data.draw(st.integers(0, 300))))
+    steps = data.draw(st.lists(st.integers(-60, 60), max_size=25))
+    deaths = data.draw(st.sets(st.integers(1, 30)))
+    dice = random.Random(data.draw(st.integers(0, 99)))
+
+    fresh = itertools.count(1000)
+
+    def move(n: int) -> None:
+        step = steps[n - 1] if n <= len(steps) else 0
+        platform.sign(*itertools.islice(fresh, max(0, step)))
+        for number in dice.sample(
+            sorted(platform.signed), min(max(0, -step), len(platform.signed))
+        ):
+            del platform.signed[number]
+
+    platform.before = move
+    given_, cursor = set[bytes | None](), None
+    with tempfile.TemporaryDirectory() as name, http_server.running(platform) as server:
+        one = Reader(None, plan(pathlib.Path(name), server), server)  # type: ignore[arg-type]
+        while True:
+            before = platform.asked
+            for batch in one.batches(cursor, 25):
+                cursor = batch.cursor
+                given_ |= {signer.key_id for signer in batch.signers}
+                if platform.asked in deaths:
+                    break
+            if before >= len(steps) and before not in deaths and platform.asked not in deaths:
+                break
+    assert {mark(number) for number in platform.signed} <= given_
 
 
 async def test_a_signature_that_shows_late_is_found(tmp_path: pathlib.Path) -> None:
@@ -592,3 +640,28 @@ def test_what_is_known_does_not_grow() -> None:
     for number in range(20_000):
         recent.add(str(number), START)
     assert len(recent.kept()[1]) <= rereading.MOST + rereading.LAST
+
+
+# --- what the pages show ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "variable"),
+    [
+        ("actionnetwork.md", "action-network", "DELIVERYBOT_ACCESS__ACTION_NETWORK__TOKEN"),
+        ("actionkit.md", "actionkit", "DELIVERYBOT_ACCESS__ACTIONKIT__PASSWORD"),
+    ],
+)
+def test_the_account_of_a_page_is_that_of_its_example(
+    tmp_path: pathlib.Path, page: str, name: str, variable: str
+) -> None:
+    source, account, *_ = examples.blocks(page)
+    plan_ = examples.campaign(tmp_path, source)
+    file = tmp_path / "config.toml"
+    file.write_text(build.CONFIG.format(mail="", pdf="") + account)
+    assert variable in account
+    loaded = config.load(file, environ={variable: "s3cret"})
+    found = loaded.access[name]
+    assert getattr(plan_.source, "access", "") == name
+    assert "s3cret" in (found.token.get_secret_value(), found.password.get_secret_value())
+    assert found.host == str(getattr(plan_.source, "url", "")).split("/")[2]

@@ -139,6 +139,8 @@ class _Sheet:
     #: Number of the next page; None: this is the last.
     next: int | None
     total: int | None
+    #: Whether it has room for more.
+    is_short: bool
 
 
 class _Sweep:
@@ -154,6 +156,7 @@ class _Sweep:
         self._goal = place.page
         place.page = max(1, place.page - BACK)
         self._backs = BACKS
+        self._was_short = False
         errand = source.errand
         self._recent = rereading.Recent(
             errand.secret, seconds=self._section.overlap_seconds, now=errand.now,
@@ -188,7 +191,7 @@ class _Sweep:
         """Read one page; tell whether the reading is at its end."""
         place = self._place
         sheet = self._sheet()
-        if self._has_shifted(sheet.total):
+        if self._has_shifted(sheet):
             return False
         taken = []
         for number, item in enumerate(sheet.items, (place.page - 1) * PER_PAGE + 1):
@@ -207,15 +210,21 @@ class _Sweep:
         place.page = sheet.next
         return self._is_late()
 
-    def _has_shifted(self, total: int | None) -> bool:
-        """Step back where signatures went since the last page: others have taken their places."""
+    def _has_shifted(self, sheet: _Sheet) -> bool:
+        """Step back where a page that was read has others on it now.
+
+        Signatures that went since then let those behind move up; a page that
+        was not full has been filled up if there is something behind it.
+        """
         place = self._place
-        fallen = (place.total or 0) - total if total is not None else 0
-        place.total = total
-        if fallen <= 0 or place.page == 1 or not self._backs:
+        fallen = (place.total or 0) - sheet.total if sheet.total is not None else 0
+        filled, self._was_short = self._was_short and bool(sheet.items), sheet.is_short
+        place.total = sheet.total
+        if not (fallen > 0 or filled) or place.page == 1 or not self._backs:
             return False
         self._backs -= 1
-        place.page = max(1, place.page - 1 - fallen // PER_PAGE)
+        self._was_short = False
+        place.page = max(1, place.page - 1 - max(0, fallen) // PER_PAGE)
         return True
 
     def _end(self) -> None:
@@ -251,6 +260,7 @@ class _Sweep:
             items=items,
             next=_next(content, place.page, answer),
             total=None if total is None else counting.whole(total, answer.url),
+            is_short=len(items) < PER_PAGE,
         )
 
     def _ask(self, url: str) -> fetch.Answer:
