@@ -473,10 +473,14 @@ async def test_who_was_imported_from_a_report_is_recognised(tmp_path: pathlib.Pa
     platform = Platform()
     platform.sign(*numbers(1, 3))
     report = tmp_path / "report.csv"
-    report.write_text("uuid,first_name,last_name,email\nx-2,Person 2,Example,p2@mail.example\n")
+    report.write_text(
+        "uuid,first_name,last_name,email,can2_user_city\n"
+        "x-2,Person 2,Example,p2@mail.example,Leeds\n"
+    )
     with reading(tmp_path, platform, **PEOPLE) as one:
         given_ = signatures.Import(file=report)
         await signatures.read(one.book, one.plan, key=KEY, now=build.NOW, given=given_)
+        assert next(iter(one.book.signatures.lines("faces", 1))).city == "Leeds"
         taken = await one.read()
         assert (taken.new, taken.duplicates, one.standing.last_number) == (2, 1, 3)
 

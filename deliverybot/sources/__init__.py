@@ -111,7 +111,11 @@ def read_file(
     if not kind:
         kind = own.kind if issubclass(_class(own.kind), filekind.FileSource) else "csv"
     if not issubclass(_class(own.kind), filekind.FileSource):
-        own = sections.CsvSource(kind="csv", path="-", every="1d")
+        # What a person hands over beside a platform's API is most likely that platform's report.
+        own = sections.CsvSource(
+            kind="csv", path="-", every="1d",
+            preset="action-network" if own.kind == "actionnetwork" else None,
+        )  # fmt: skip
     errand = kinds.Errand(campaign=campaign, section=own, secret=secret, now=now, most=batch)
     source = cast("filekind.FileSource", _class(kind)(errand))
     name = str(file) if file else "standard input"
