@@ -36,4 +36,9 @@ def foreign(
     """
     ours = {name for one in sections for name in get_args(one.model_fields["kind"].annotation)}
     found = None if kind in ours else find(group, kind)
-    return None if found is None else found.Settings
+    if found is None:
+        return None
+    settings = found.Settings
+    if not (isinstance(settings, type) and issubclass(settings, pydantic.BaseModel)):
+        raise TypeError(f"the Settings of {found.__name__} are no model of a section")
+    return settings
