@@ -20,7 +20,7 @@ from deliverybot import errors, ledger, signatures, sources
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "add-a-source.md"
 KEY = b"k" * 32
-MODULE = "deliverybot_townhall"
+MODULE = "townhall_source"
 
 
 def blocks(language: str) -> list[str]:
