@@ -41,6 +41,8 @@ class Site:
     count: str | None = None
     #: Whether it tells what a page was at.
     tags: bool = False
+    #: Whether it shows the oldest first.
+    oldest: bool = False
     #: Called before each answer with the number of requests so far.
     before: Callable[[int], None] = lambda _: None
     #: Answers in place of a page, by the number of the request from 1.
@@ -76,7 +78,8 @@ class Site:
 
     def page(self, number: int) -> str:
         begin = (number - 1) * self.size
-        names = self.names[begin : begin + self.size]
+        shown = self.names[::-1] if self.oldest else self.names
+        names = shown[begin : begin + self.size]
         links = f'<span class="current">{number}</span>'
         for near in range(number + 1, min(number + 3, self.last + 1)):
             links += f'<a class="page larger" href="?sigs={near}">{near}</a>'

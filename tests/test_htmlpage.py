@@ -300,6 +300,28 @@ def test_there_is_a_pause_between_pages(tmp_path: pathlib.Path) -> None:
     assert waits.seconds == 12
 
 
+@pytest.mark.parametrize("count", [4, 27, 620])
+async def test_a_list_that_shows_the_oldest_first(
+    tmp_path: pathlib.Path, book: ledger.Ledger, count: int
+) -> None:
+    site = petition_page.Site(oldest=True, tags=True, size=100 if count > 100 else 10)
+    site.grow(count)
+    with serving(tmp_path, site, 'order = "oldest"') as one:
+        assert (await read(book, one)).new == count
+        assert (await read(book, one)).new == 0
+        site.names.remove("Person 3")
+        site.sign("New", "Person 1")
+        assert (await read(book, one)).new == 2
+        site.sign(*people(2001, 2030))
+        site.before = lambda n: site.sign(f"During {n}") if n % 3 else None
+        assert not (await read(book, one)).problem
+        site.before = lambda _: None
+        assert not (await read(book, one)).problem
+    listed = on_list(book)
+    assert listed[: count + 2] == [*people(1, count), "New", "Person 1"]
+    assert Counter(listed) == Counter([*site.names, "Person 3"])
+
+
 async def test_two_people_of_one_name_are_two(tmp_path: pathlib.Path, book: ledger.Ledger) -> None:
     site = petition_page.Site()
     site.sign("Ann", "Bo", "Ann", "Cy", "Ann")

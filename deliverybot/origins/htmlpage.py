@@ -43,7 +43,7 @@ class HtmlSource(base.Fetched):
     #: Regular expression whose one group is the number, looked for in the elements of `count`, or
     #: in the whole page where there is no `count`.
     pattern: selecting.Pattern | None = None
-    #: CSS selector of the elements that are one signer each, the newest first.
+    #: CSS selector of the elements that are one signer each.
     signers: selecting.Selector | None = None
     #: Our field = where it stands inside a signer's element: a selector, "selector@attribute" or
     #: "@attribute"; without a name here, the name is all of the element's text.
@@ -55,6 +55,8 @@ class HtmlSource(base.Fetched):
     next: selecting.Selector | None = None
     #: Address of one page of the list with {page} for its number, from 1; instead of `next`.
     page: str | None = None
+    #: Which signers the list shows first; with "oldest" each reading looks at all its pages.
+    order: Literal["newest", "oldest"] = "newest"
     #: Pages that one reading looks at, at most.
     most_pages: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 500
     #: Time between two pages.

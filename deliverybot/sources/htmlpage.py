@@ -42,7 +42,7 @@ MOVES = 10
 _BACK = 500
 #: Seconds between two looks whether the process is to stop.
 _SLICE = 0.5
-_RULES = ("count", "pattern", "signers", "next", "page", "columns", "url", "path")
+_RULES = ("count", "pattern", "signers", "next", "page", "columns", "url", "path", "order")
 
 
 class HtmlPage(kinds.Source):
@@ -83,14 +83,19 @@ class HtmlPage(kinds.Source):
             state = "" if is_anew else self._state_of(known.state)
             if not walk.start(state):
                 return
-            while not walk.at_end and not (
-                len(rows) >= newest.RUN if is_anew else compared.is_enough()
-            ):
+            while not walk.at_end and not self._is_enough(walk, is_anew=is_anew):
                 walk.go_on()
+            walk.turn(known, is_over=self.section.order == "oldest")
             if is_anew:
                 yield self._anew(walk, known)
             elif len(rows):
                 yield from self._new(walk, known, cursor)
+
+    def _is_enough(self, walk: _Walk, *, is_anew: bool) -> bool:
+        """Tell whether the list was read far enough from its beginning."""
+        if self.section.order == "oldest":
+            return False
+        return len(walk.rows) >= newest.RUN if is_anew else walk.compared.is_enough()
 
     def _new(self, walk: _Walk, known: newest.Known, cursor: str | None) -> Iterator[kinds.Page]:
         """Give what is new, oldest first."""
@@ -110,7 +115,7 @@ class HtmlPage(kinds.Source):
             places = result.fresh[end - count : end]
             numbers = range(known.given + done + 1, known.given + done + count + 1)
             rows = [
-                self._row(walk.rows.row(place), number)
+                self._row(walk.row(place), number)
                 for place, number in zip(reversed(places), numbers, strict=True)
             ]
             done += count
@@ -248,6 +253,7 @@ class _Walk:
         self._section = cast("sections.HtmlSource", errand.section)
         self._reader = reader
         self._number = 1
+        self._is_over = False
         #: Names at the end of what was read that stand behind `_page` now.
         self._behind = 0
 
@@ -283,6 +289,22 @@ class _Walk:
             self.at_end = True
             return
         raise self._stuck()
+
+    def turn(self, known: newest.Known, *, is_over: bool) -> None:
+        """End the reading; turn a list over that shows the oldest first."""
+        self._is_over = is_over
+        if not is_over:
+            return
+        marks = self.compared.marks[::-1]
+        self.compared = newest.Comparison(known)
+        self.compared.add(marks)
+        if self._number > 1:
+            # Whoever is new stands on the last page: the first one tells nothing.
+            self.state = ""
+
+    def row(self, place: int) -> tuple[str, ...]:
+        """Return the row at a place of the list, from the newest on."""
+        return self.rows.row(len(self.rows) - 1 - place if self._is_over else place)
 
     def _append(self, after: onepage.Seen) -> bool:
         """Add the page after the last one; False where it does not go on from there."""
