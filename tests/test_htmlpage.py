@@ -132,6 +132,7 @@ async def test_number_and_list_are_different_facts(
         ("pattern = '([0-9]+) people'", "<td>10</td><td>241 people</td>", 241),
         ("pattern = '(\\S+) people'", "<script>5 people</script><p>6 people<style>7 people", 6),
         ('count = "p"\npattern = "(.+) have"', "<p>Sign!</p><p>7 have signed</p>", 7),
+        ('count = "#n"', "<html><body>x</body></html><p id=n>241</p><html>", 241),
         ('count = "table > tbody > tr > td"', "<table><tr><td>12</table>", 12),
     ],
 )

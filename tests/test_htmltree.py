@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deliverybot.sources import htmltree
 
-TAGS = "<li> </li> <table> <tr> </table> <p> <b> </b> <select> <svg> <math> <!-- --> <![CDATA[ ]]>"
+TAGS = """<li> </li> <table> <tr> </table> <p> <b> </b> <select> <svg> <math> <!-- --> <![CDATA[ ]]>
+<html> <head> <body> </body> <frameset> <noframes> <template> </template> <title> </head>"""
 ODD = ["\0", "\ud800", "\ufffe", "é", "<", ">", '"', "x", " ", "<script>", "</html>", "<frameset>"]
 HALF = ["<a href='", "'>", "<a b=c d>", "&amp;", "&#0;", "&#xD800;", "<?php", "<x:y>"]
 PIECES = st.sampled_from([*TAGS.split(), *ODD, *HALF])
 
 
+@settings(max_examples=500)
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)))
 def test_any_text_is_a_tree_or_no_page(text: str) -> None:
     with contextlib.suppress(htmltree.BadPageError):
@@ -41,6 +43,8 @@ def test_any_bytes_are_a_text_or_no_page(raw: bytes, charset: str) -> None:
         ("<ul><li>a</li><li>b</li></ul>", "a b"),
         ("a<script>b</script><style>c</style><template>d</template>e", "a e"),
         ("a<!-- b -->c", "ac"),
+        ("<html><body><p>a</body></html><p>b</p><html><body><p>c", "a b c"),
+        ("a</html>b", "ab"),
         ("24\u00a0845\u2009x", "24 845 x"),
     ],
 )

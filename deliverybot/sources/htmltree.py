@@ -30,6 +30,8 @@ _INLINE = frozenset(
     "a abbr b bdi bdo big cite code data del dfn em font i ins kbd label mark q s samp small span "
     "strong sub sup time tt u var wbr".split()
 )
+#: There is one of each, and it goes to the end of the page.
+_WHOLE = frozenset({"html", "body"})
 #: Elements whose text nobody sees.
 _UNSEEN = frozenset("head script style template noscript title textarea svg".split())
 #: What browsers read under these names (WHATWG, Encoding, 4.2).
@@ -174,10 +176,15 @@ class _Builder:
 
     def __init__(self) -> None:
         self._tree = ET.TreeBuilder()
+        self._held: list[str] = []
         self._elements = self._attributes = self._depth = self._weight = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Open an element."""
+        if tag in _WHOLE:
+            if tag in self._held:
+                return
+            self._held.append(tag)
         self._elements += 1
         self._attributes += len(attributes)
         self._depth += 1
@@ -189,7 +196,9 @@ class _Builder:
         self._tree.start(tag, dict(attributes))
 
     def end(self, tag: str) -> None:
-        """Close an element."""
+        """Close an element; what stands behind the page belongs to it, as in browsers."""
+        if tag in _WHOLE:
+            return
         self._depth -= 1
         self._tree.end(tag)
 
@@ -202,4 +211,6 @@ class _Builder:
 
     def close(self) -> ET.Element:
         """Return the root."""
+        for tag in reversed(self._held):
+            self._tree.end(tag)
         return self._tree.close()
