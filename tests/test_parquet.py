@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
 import build
+import http_server
 from deliverybot import campaign as campaigns
 from deliverybot import cli, errors, ledger, model, plugins, screen, signatures, sources
 from deliverybot.sources import apart, kinds
@@ -349,6 +350,26 @@ def test_columns_are_mapped(folder: pathlib.Path, file: pathlib.Path) -> None:
     assert signers(read(campaign))[0].city == ""
     error = refused(plan(folder, 'columns = { name = "Full name" }'))
     assert "no column 'Full name'" in str(error)
+
+
+def test_a_file_at_a_web_address(folder: pathlib.Path) -> None:
+    content = good(folder)
+    answer = http_server.Answer(
+        body=content, headers={"Content-Type": "application/octet-stream", "ETag": '"1"'}
+    )
+
+    def handle(request: http_server.Request) -> http_server.Reply:
+        known = request.headers.get("if-none-match") == '"1"'
+        return http_server.Answer(status=304) if known else answer
+
+    with http_server.running(handle) as server:
+        url = server.url("/signers.parquet")
+        source = f'[source]\nkind = "parquet"\nurl = "{url}"\nevery = "5m"\n'
+        campaign = build.campaign(folder, source=source)
+        batches = read(campaign)
+        assert names(batches) == people(1, 60)
+        assert read(campaign, batches[-1].cursor) == []
+        assert len(server.requests) == 2
 
 
 # --- hostile files -------------------------------------------------------------------------------
