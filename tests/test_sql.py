@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import build
 from deliverybot import access as accounts
 from deliverybot import campaign as campaigns
-from deliverybot import errors, ledger, plugins, screen, signatures, sources
+from deliverybot import errors, hands, ledger, plugins, screen, signatures, sources
 from deliverybot.origins import statements
 from deliverybot.sources import database, keyset, kinds, plain
 
@@ -311,6 +311,24 @@ def test_another_query_is_read_from_its_start(lite: Table) -> None:
     assert "was read from its start" in told(again)[0]
     spaced = QUERY.replace("\n", "  \n -- a remark\n")
     assert read(lite.plan(spaced), first[-1].cursor) == []
+
+
+def test_a_reading_ends_between_two_pages_when_it_is_to(lite: Table) -> None:
+    lite.sign(*range(1, 26))
+    asked = list[int]()
+
+    def pause() -> None:
+        asked.append(1)
+        if len(asked) > 2:
+            raise hands.Stopped
+
+    batches = sources.read(
+        lite.plan(), cursor=None, secret=KEY, now=build.NOW, batch=10,
+        means=sources.Means(pause=pause),
+    )  # fmt: skip
+    assert names([next(batches), next(batches)]) == people(*range(1, 21))
+    with pytest.raises(hands.Stopped):
+        next(batches)
 
 
 @pytest.mark.parametrize("cursor", ["", "{}", "[]", "nonsense", '{"version":1,"kind":"sql"}'])
@@ -728,7 +746,7 @@ SLOW = {
 def test_a_query_without_end_is_stopped(table: Table) -> None:
     kind = table.engine.dialect.name
     error = refused(table.plan(SLOW[kind], "{}", 'timeout = "1s"'))
-    assert "took longer than 1 seconds" in str(error)
+    assert "took longer than `timeout`, 1 s" in str(error)
     assert "index" in error.hint
 
 
@@ -754,6 +772,16 @@ def test_words_of_the_database_about_a_row_are_not_passed_on(postgres_table: Tab
     error = refused(postgres_table.plan(query, "{}"))
     assert "InvalidTextRepresentation 22P02" in str(error)
     assert "Person" not in str(error)
+
+
+def test_words_of_mysql_about_names_alone_are_passed_on() -> None:
+    """Its drivers raise a number and words; none is at hand here."""
+    where = database.place("mysql://db.example/p", pathlib.Path("faces.toml"), None, 60)
+    known = RuntimeError(1054, "Unknown column 'nam' in 'SELECT'")
+    other = RuntimeError(1062, "Duplicate entry 'ada@mail.example' for key 'email'")
+    said = [str(database._told(error, where, connecting=False)) for error in (known, other)]
+    assert said[0].endswith("the database says: Unknown column 'nam' in 'SELECT'")
+    assert said[1].endswith("the database says: RuntimeError 1062")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database at all, but long enough" * 200])

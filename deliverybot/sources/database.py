@@ -302,7 +302,7 @@ def _told(error: Exception, where: Place, *, connecting: bool) -> errors.SourceE
     words = _words(own, where, connecting=connecting)
     state = str(getattr(own, "sqlstate", None) or getattr(own, "pgcode", None) or "")
     if state == "57014" or "interrupted" in words or _number(own) in {1969, 3024}:
-        what = f"the query took longer than {where.seconds} seconds"
+        what = f"the query took longer than `timeout`, {where.seconds} s"
         hint = "an index on the key and on what the query asks for; or raise `timeout`"
     elif "not a database" in words or "disk image" in words:
         what, hint = f"the database file is damaged: {words}", "restore it from a backup"
@@ -326,6 +326,8 @@ def _words(own: BaseException, where: Place, *, connecting: bool) -> str:
     """Return a driver's words if no row can stand in them, else the kind of error alone."""
     diagnosis = getattr(own, "diag", None)
     said = getattr(diagnosis, "message_primary", None) or str(own)
+    if _number(own) and len(own.args) > 1:
+        said = str(own.args[1])
     state = str(getattr(own, "sqlstate", None) or getattr(own, "pgcode", None) or "")
     safe = state.startswith(_STATES) or _number(own) in _NUMBERS
     safe |= isinstance(own, sqlite3.Error) and _SQLITE.match(said) is not None

@@ -159,7 +159,7 @@ class _Walk:
         name: str,
     ) -> None:
         self._section = source.section
-        self._most = source.errand.most
+        self._most, self._pause = source.errand.most, source.errand.pause
         self._connection = connection
         self._query = query
         self._name = name
@@ -175,6 +175,7 @@ class _Walk:
         begin, old, told = mark.begin(self._section), keyset.dump(mark), list[errors.Fault]()
         known, first = mark.known(self._section), True
         while True:
+            self._pause()
             part = self._ask(begin, known, mark.rows)
             if first and known and part.has_lost(known, mark.last):
                 told = [_again(self._name, _GONE)]
