@@ -122,11 +122,15 @@ def _refused(answer: Mapping[str, Any], file: files.File) -> errors.SourceError:
 
 
 def _ended(code: int, file: files.File) -> errors.SourceError:
-    how = f"signal {-code}" if code < 0 else f"status {code}"
+    if code > 0:
+        what = f"the process that reads the file could not start, or ended with status {code}"
+        hint = "if deliverybot was updated just then, the next reading is right; else see "
+        hint += "that its Python can import pyarrow"
+        return errors.SourceError(what, hint=hint, file=file.name)
     return errors.SourceError(
-        f"the process that reads the file ended with {how}",
-        hint="the file is damaged, or it needs more memory than "
-        f"{MEMORY // 10**6} MB; write it again, in smaller row groups",
+        f"the process that reads the file was ended by signal {-code}",
+        hint=f"the file is damaged, or it needs more than {MEMORY // 10**6} MB of memory; "
+        "write it again, in smaller row groups",
         file=file.name,
     )
 
