@@ -153,6 +153,20 @@ def test_known_signers_are_found_among_more_than_one_question_asks(book: ledger.
     assert (again.new, again.again, again.duplicates) == (99, 1_501, 0)
 
 
+def test_a_known_signer_among_new_ones_leaves_no_gap(book: ledger.Ledger) -> None:
+    """The first try, as if all were new, is taken back as a whole."""
+    build.take(book, build.signers(5))
+    for first in (6, 9, 12):
+        build.take(book, [*build.signers(3, first), build.signer(2, to_target=False)])
+    lines = list(book.signatures.lines("faces", 99))
+    assert [line.number for line in lines] == list(range(1, 15))
+    assert [line.name for line in lines] == [
+        "" if number == 2 else f"Person {number}" for number in range(1, 15)
+    ]
+    standing = book.signatures.standing("faces")
+    assert (standing.signatures, standing.listed, standing.duplicates) == (14, 13, 0)
+
+
 def test_what_the_database_refuses_names_nobody(book: ledger.Ledger) -> None:
     """PostgreSQL quotes the row that COPY stopped at."""
     twice = [(1, build.key("x")), (1, build.key("x"))]

@@ -71,4 +71,6 @@ def insert(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Seq
                 copy.write_row(row)
     except tx.dialect.loaded_dbapi.Error as error:
         # As SQLAlchemy would raise it; from None, since it quotes the row.
-        raise exc.DBAPIError(f"COPY {into}", None, error, hide_parameters=True) from None
+        refused = isinstance(error, tx.dialect.loaded_dbapi.IntegrityError)
+        kind = exc.IntegrityError if refused else exc.DBAPIError
+        raise kind(f"COPY {into}", None, error, hide_parameters=True) from None

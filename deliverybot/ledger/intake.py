@@ -41,6 +41,25 @@ class Parted:
     keys: set[bytes]
 
 
+class MetBefore(Exception):
+    """Somebody in a batch may have signed before."""
+
+
+def all_new(tx: sa.Connection, campaign: sa.Row[Any], signers: Sequence[model.Signer]) -> Parted:
+    """Return a batch as one of new people only; who stands in the ledger, its own rules will tell.
+
+    Raises:
+        MetBefore: Somebody stands in the batch twice, or in the ledger under an older key.
+    """
+    ids = [signer.key_id for signer in signers if signer.key_id]
+    emails = [signer.key_email for signer in signers if signer.key_email]
+    before = [key for signer in signers if signer.keys_before for key in signer.keys_before]
+    once = len({*ids}) == len(ids) and len({*emails, *before}) == len(emails) + len(before)
+    if not once or (campaign.last_number and bulk.numbers(tx, campaign.id, "key_email", before)):
+        raise MetBefore
+    return Parted(fresh=list(signers), known=[], further=[], keys=set())
+
+
 def split(tx: sa.Connection, campaign: sa.Row[Any], signers: Sequence[model.Signer]) -> Parted:
     """Part new signers from known ones."""
     by_id, by_email = dict[bytes | None, int](), dict[bytes | None, int]()
