@@ -52,7 +52,7 @@ _PLAIN = str.maketrans("l1|0", "iiio")
 #: and kindred scripts are no accents: another sign is another name.
 _ACCENTS = re.compile(
     "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u065f"
-    "\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
+    "\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 )
 
 
@@ -64,7 +64,8 @@ def fold(text: str) -> str:
         text = text.casefold().translate(_TABLE)
     text = text.lower().translate(_PLAIN)
     if not text.isalnum():
-        text = "".join(char for char in text if _is_kept(char))
+        # What falls out may have kept two marks from their right order.
+        text = unicodedata.normalize("NFKD", "".join(char for char in text if _is_kept(char)))
     # Set close together, as in "rnarvel".
     return text.replace("rn", "m").replace("vv", "w")
 

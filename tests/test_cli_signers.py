@@ -185,6 +185,7 @@ def test_every_table_fits_a_terminal(bot: test_cli.Bot, words: str) -> None:
     shown, code = test_cli.on_terminal(bot, 80, "signatures", *words.split(), more=PLAIN)
     assert code == 0
     assert max(map(len, shown.splitlines())) <= 80
+    assert words.startswith("show") or any("number  " in line for line in shown.splitlines())
     assert "\x1b" not in shown
 
 

@@ -156,6 +156,7 @@ def test_whoever_is_called_as_the_target_is_seen(first: str, family: str) -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(ANY)
+@example("\u0bcd\uf4cd\u093c\u0b4b")
 def test_the_one_form_is_the_form_of_itself(text: str) -> None:
     once = look_alikes.fold(text)
     assert look_alikes.fold(once) == once

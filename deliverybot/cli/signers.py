@@ -61,8 +61,8 @@ def list_(
     if as_json:
         out.dump([plain(row) for row in shown])
     else:
-        columns = ("number", "state", "named", "signed", "place", "name")
-        lines = ((r.number, r.state, _named(r), _day(r), place(r), r.name) for r in shown)
+        columns = ("number", "state", "named", "signed", "city", "name")
+        lines = ((r.number, r.state, _named(r), _day(r), r.city, r.name) for r in shown)
         out.table(columns, lines, empty="no signers")
     if len(shown) < len(rows):
         out.talk(f"there are more: --after {shown[-1].number}")
@@ -158,7 +158,7 @@ def _tell(signer: verbs.Signature, told: Mapping[str, Any]) -> None:
             ("taken in", signer.taken_at),
             ("agreed to", ", ".join(allowed) or "nothing"),
             ("version", f"{signer.sha256[:_SHORT]}, used since {out.clock(signer.since)}"),
-            ("wording", signer.words),
+            ("wording", signer.words.strip()),
             ("comment", signer.comment),
             ("flags", "\n".join(flags)),
             ("not the same as", ", ".join(map(str, told["different_from"]))),
