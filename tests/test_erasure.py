@@ -33,6 +33,7 @@ from deliverybot import (
     errors,
     ledger,
     model,
+    outcomes,
     returns,
     signatures,
     steps,
@@ -298,7 +299,8 @@ async def test_nothing_is_taken_from_under_a_sender(desk: Desk) -> None:
         f"delivery {row.id} is on the way: its files go as soon as it has arrived or failed",
     )
     assert (desk.settings.state / row.pdf).exists()
-    assert desk.row == row, "the sender's row is as it was"
+    same = dataclasses.replace(desk.row, erased_at=None)
+    assert same == row, "the sender's row is as it was, but for a mark"
     assert erasure.finish(desk.book, desk.settings, desk.clock()) == list(receipt.left)
     desk.book.deliveries.settle(claim, build.reply(), "sent", who="w1", now=desk.clock())
     assert erasure.finish(desk.book, desk.settings, desk.clock()) == []
@@ -386,6 +388,73 @@ async def test_what_is_left_of_several_mails_is_made_anew_and_the_first_never_go
         found = [bulk.numbers(pdf) for pdf in files]
         assert [n for part in found for n in part] == list(range(1, 1251))
         assert name.split()[0].encode() not in printed(files[1])
+
+
+async def test_between_two_mails_of_a_letter_nothing_goes_with_the_old_bytes(
+    tmp_path: pathlib.Path,
+) -> None:
+    with bulk.of(tmp_path, delivery='first_reading = "deliver"\napproval = "none"') as one:
+        whole = (one.settings.state / (await one.freeze()).pdf).stat().st_size
+        one.most(bulk.message_of(whole * 0.6))
+        build.withdraw(one.book, "faces", 1)
+        row = await one.freeze()
+        claim = build.handed(one.book, row)
+        there = [one.book.erasures.get("faces", 1200)]
+        (receipt,) = erasure.erase(one.book, one.settings, there, who="mira", now=one.clock())
+        assert len(receipt.left) == 1
+        new, values = outcomes.taken(row, one.clock())
+        one.book.deliveries.settle(
+            claim, build.reply(), new, who="w1", now=one.clock(), values=values
+        )
+        assert (one.row.state, one.row.part) == ("approved", 2)
+        with smtp_server.running() as server:
+            one.relay(server)
+            assert (await one.send()).state == "approved"
+            assert server.accepted == [], "the next mail has the old bytes"
+            held = await one.freeze()
+            assert (held.state, held.part, held.problem, held.erased_at) == ("held", 2, "", None)
+            assert not (one.settings.state / row.pdf).exists()
+            one.approve()
+            done = await one.send()
+        assert (done.state, len(server.accepted)) == ("sent", 2)
+        assert erasure.finish(one.book, one.settings, one.clock()) == []
+
+
+async def test_a_mail_of_several_letters_that_may_have_arrived_is_stopped(
+    tmp_path: pathlib.Path,
+) -> None:
+    budget = 'budget = "1/week"'
+    with world(tmp_path, email="box@cloud.example", target=budget) as desk:
+        other = build.campaign(
+            tmp_path, "lens", posts=(), source=SOURCE.format(slug="lens"),
+            email="box@cloud.example", target=budget,
+        )  # fmt: skip
+        desk.write(lines(100, hers=""), "lens")
+        works = build.works(desk.book, [other, desk.plan], desk.settings, desk.clock)
+        for slug in ("lens", "faces"):
+            await works.poll(slug)
+        await works.freeze()
+        desk.approve()
+        await works.freeze()
+        desk.approve()
+        carrier, member = sorted(desk.book.deliveries.select(), key=lambda row: row.alone == "")
+        assert (carrier.campaign, member.campaign) == ("lens", "faces")
+        claim = build.handed(desk.book, carrier)
+        unsure = build.reply(model.Outcome.UNSURE)
+        desk.book.deliveries.settle(claim, unsure, "unsure", who="w1", now=desk.clock())
+        row = desk.book.deliveries.get(carrier.id)
+        desk.book.deliveries.move(
+            row, "retrying", who="mira", why="again", now=desk.clock(),
+            values={"next_try": None, "fence": row.fence + 1},
+        )  # fmt: skip
+        desk.erase()
+        held = desk.book.deliveries.get(carrier.id)
+        assert (held.state, "cancel it" in held.problem) == ("held", True)
+        await works.freeze()
+        await works.send()
+        assert list(folder.place(desk.settings).glob("*.eml")) == []
+        desk.book.close()
+        assert desk.found() == {}
 
 
 # --- links and volumes ---------------------------------------------------------------------------

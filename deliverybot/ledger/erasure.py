@@ -31,6 +31,8 @@ _C, _T, _D, _M = tables.campaigns, tables.signatures, tables.deliveries, tables.
 _E, _L, _V = correspondence.erasures, correspondence.links, tables.volumes
 #: Somebody sends it just now: nothing is taken away from under a sender.
 BUSY = ("sending", "handing_over")
+#: In these a letter has not left, or goes again.
+_MAKEABLE = ("held", "approved", "retrying")
 #: What is left of a row once its signer is erased; the number, the marks and the state stay.
 NOTHING: Mapping[str, Any] = {
     **dict.fromkeys(("name", "city", "region", "country", "postcode", "comment"), ""),
@@ -185,7 +187,7 @@ class Erasures:
         """Take back the letters that were on their way and have come to something by now."""
         with self._db.change() as tx:
             todo = json.loads(fresh(tx, erasure.id).todo)
-            waiting, gone = self._take_back(tx, todo["deliveries"], files, now)
+            waiting, gone = self._take_back(tx, todo["deliveries"], files, now, again=True)
             values = {"todo": _todo([*todo["files"], *gone], waiting, todo["after"])}
             tx.execute(sa.update(_E).where(_E.c.id == erasure.id).values(values))
             return fresh(tx, erasure.id)
@@ -213,9 +215,17 @@ class Erasures:
     # -- inside a transaction
 
     def _take_back(
-        self, tx: sa.Connection, ids: Sequence[int], files: Files, now: dt.datetime
+        self,
+        tx: sa.Connection,
+        ids: Sequence[int],
+        files: Files,
+        now: dt.datetime,
+        *,
+        again: bool = False,
     ) -> tuple[list[int], list[str]]:
         """Let no letter of these go as it is; return those on their way, and the files of others.
+
+        `again` is for those that were on their way when it was first tried.
 
         What has left stays what it is.  What may have arrived, or has begun to
         leave in several mails, is never approved by a rule once it is made anew.
@@ -230,18 +240,35 @@ class Erasures:
         }
         busy = {row.id for row in rows if row.state in BUSY}
         busy |= {r.id for r in rows if r.merged_into and carriers[r.merged_into].state in BUSY}
-        taken = [row for row in rows if row.id not in busy]
+        # A mark keeps what they have of these bytes from going once more, or in a next mail.
+        marked = sa.update(_D).where(_D.c.id.in_(busy)).values(erased_at=now)
+        if not again:
+            tx.execute(marked)
+        # What was on its way and was made anew since has left nothing but its mails.
+        anew = [row for row in rows if again and row.id not in busy and row.erased_at is None]
+        taken = [row for row in rows if row.id not in busy and row not in anew]
         for row in taken:
-            self._hold(tx, row, why, now)
+            if again or row.erased_at is None or row.state in _MAKEABLE:
+                self._hold(tx, row, why, now)
         done = [row.id for row in taken]
         paths = list(tx.scalars(sa.select(_L.c.path).where(_L.c.delivery_id.in_(done))))
         tx.execute(sa.update(_L).where(_L.c.delivery_id.in_(done)).values(sha256=""))
         mails = [one for one in carriers.values() if one.state not in BUSY and one.id not in done]
-        return sorted(busy), [*paths, *files(taken, mails)]
+        for carrier in mails:
+            self._stop(tx, carrier, why, now)
+        return sorted(busy), [*paths, *files(taken, [*mails, *anew])]
+
+    def _stop(self, tx: sa.Connection, row: records.Delivery, why: str, now: dt.datetime) -> None:
+        """Hold a mail of several letters that may have arrived, and would go again as it was."""
+        if row.state in _MAKEABLE:
+            values = {**_ANEW, "problem": _STUCK}
+            self._deliveries.move_in(
+                tx, row, "held", values=values, who="deliverybot", why=why, now=now
+            )
 
     def _hold(self, tx: sa.Connection, row: records.Delivery, why: str, now: dt.datetime) -> None:
         values: dict[str, Any] = {"erased_at": now}
-        if row.state in {"held", "approved", "retrying"}:
+        if row.state in _MAKEABLE:
             # Held without a problem, a person may hold it: that stays.
             by_hand = row.state == "held" and not row.problem
             problem = _STUCK if row.alone else "" if by_hand else _MAKING
