@@ -253,6 +253,8 @@ class _Walk:
         self._section = cast("sections.HtmlSource", errand.section)
         self._reader = reader
         self._number = 1
+        #: Addresses of the pages that were read.
+        self._asked: set[str] = set()
         self._is_over = False
         #: Names at the end of what was read that stand behind `_page` now.
         self._behind = 0
@@ -263,6 +265,7 @@ class _Walk:
         if page is None:
             return False
         self._page, self.state = page, page.state
+        self._asked.add(page.url)
         self._add(page.signers)
         self.at_end = not page.next or not page.signers
         return True
@@ -312,6 +315,10 @@ class _Walk:
             # Behind the last page, sites show an empty page, or the last one again.
             self.at_end = True
             return True
+        if after.url in self._asked or (
+            len(set(after.marks)) > 1 and after.marks == self._page.marks
+        ):
+            raise self._circle()
         old = 0
         if self._behind:
             joined = self.compared.joined(after.marks, self._behind)
@@ -320,6 +327,7 @@ class _Walk:
             old, self._behind = joined
         self._add(after.signers[old:])
         self._page = after
+        self._asked.add(after.url)
         self.at_end = not after.next
         return True
 
@@ -332,6 +340,12 @@ class _Walk:
         self._add(again.signers[old:])
         self._page = again
         return True
+
+    def _circle(self) -> errors.SourceError:
+        number = self._number + 1
+        what = f"page {number} shows what a page before it shows: its pages go round in a circle"
+        hint = "open the link that `next` finds: it must lead to other names on each page"
+        return errors.SourceError(what, hint=hint, file=self._page.name)
 
     def _stuck(self) -> errors.SourceError:
         if self._number >= self._section.most_pages:
