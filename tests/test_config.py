@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import typing
 import pickle
 
 import pydantic
@@ -65,6 +66,9 @@ def test_paths_are_relative_to_the_file(file: pathlib.Path) -> None:
     assert settings.database_url == f"sqlite:///{file.parent}/var/deliverybot.db"
 
 
+KINDS = [typing.get_args(one.model_fields["kind"].annotation)[0] for one in networks.SECTIONS]
+
+
 def test_every_fault_is_named_at_once_with_line_and_hint(file: pathlib.Path) -> None:
     file.write_text("""\
 databse = "x"
@@ -94,7 +98,7 @@ kind = "y"
         (8, "'max_message': '20 PB' is no size"),
         (10, "'done' must be more than 0"),
         (11, "'Main' cannot be used as a name here"),
-        (14, "'kind' must be folder or x, not 'y'"),
+        (14, f"'kind' must be {', '.join(KINDS[:-1])} or {KINDS[-1]}, not 'y'"),
         (15, "'kind' is missing in [outlets.none]"),
     ]
     hints = {line: hint for line, _, hint in said}
@@ -110,8 +114,6 @@ kind = "y"
     [
         ('engine = "procrastinate"\n', 'engine = "procrastinate" is not in', '"embedded"'),
         ("[web]\nlisten = 'x'\n", "'x' is no address with a port", '"127.0.0.1:8080"'),
-        ('[outlets.m]\nkind = "mastodon"\n', 'kind = "mastodon" is not in', '"folder"'),
-        ('[outlets.m]\nkind = "bluesky"\n', 'kind = "bluesky" is not in', '"folder"'),
         ('root = "/"\n', "unknown key 'root'", "known keys here"),
         ('database = "mysql://h/d"\n', "'database': this is no database", "postgresql://"),
         ('database = "sqlite://"\n', "'database': this is no database", "sqlite:///"),
