@@ -48,7 +48,12 @@ def test_a_migrated_database_is_what_the_code_says(url: str) -> None:
         # SQLite gives defaults back in quotes, which Alembic takes for other ones.
         options = {"compare_type": True, "compare_server_default": not book.single_process}
         context = migration.MigrationContext.configure(tx, opts=options)
-        assert autogenerate.compare_metadata(context, correspondence.returns.metadata) == []
+        found = autogenerate.compare_metadata(context, correspondence.returns.metadata)
+        # PostgreSQL checks no signature's campaign and wording: migration 0008 says why.
+        unchecked = [change[1].name for change in found if change[0] == "add_fk"]
+        both = ["fk_signatures_campaign_id", "fk_signatures_wording_id"]
+        assert sorted(unchecked) == ([] if book.single_process else both)
+        assert len(found) == len(unchecked)
         assert context.get_current_revision() == migrate.HEAD
 
 

@@ -10,7 +10,7 @@ from deliverybot import errors
 from deliverybot.ledger import store
 
 #: The migration that this version's tables stand at.
-HEAD = "0007"
+HEAD = "0008"
 
 
 def upgrade(database: store.Store) -> None:

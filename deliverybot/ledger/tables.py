@@ -120,6 +120,7 @@ wordings = sa.Table(
     sa.UniqueConstraint("campaign_id", "sha256"),
 )
 
+#: On PostgreSQL without its two foreign keys: migration 0008 says why.
 signatures = sa.Table(
     "signatures",
     metadata,
