@@ -120,11 +120,10 @@ wordings = sa.Table(
     sa.UniqueConstraint("campaign_id", "sha256"),
 )
 
-#: On PostgreSQL without its two foreign keys: migration 0008 says why.
 signatures = sa.Table(
     "signatures",
     metadata,
-    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), primary_key=True),  # migration 0008
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("key_id", sa.LargeBinary(16)),
     sa.Column("key_email", sa.LargeBinary(16)),
