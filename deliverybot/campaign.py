@@ -174,16 +174,9 @@ def _model(
     sections, wrong = dict[str, Any](), list[tuple[places.Path, str, str]]()
     for name in ("source", "count"):
         kind = places.value_at(data, (name, "kind"))
-        try:
-            section = (
-                plugins.foreign(plugins.SOURCES, kind, origins.SECTIONS)
-                if isinstance(kind, str)
-                else None
-            )
-        except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
-            what = f"the kind of source {kind!r} cannot be loaded: {type(error).__name__}: {error}"
-            wrong.append(((name, "kind"), what, "ask whoever wrote it"))
-            continue
+        section, why = plugins.foreign(plugins.SOURCES, kind, origins.SECTIONS)
+        if why:
+            wrong.append(((name, "kind"), why, "ask whoever wrote it"))
         if section is not None:
             sections[name] = (section, ...) if name == "source" else (section | None, None)
     if not sections:

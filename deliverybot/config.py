@@ -341,16 +341,9 @@ def _model(
     outlets = data.get("outlets")
     for name in outlets if isinstance(outlets, Mapping) else ():
         kind = places.value_at(data, ("outlets", name, "kind"))
-        try:
-            section = (
-                plugins.foreign(plugins.OUTLETS, kind, networks.SECTIONS)
-                if isinstance(kind, str)
-                else None
-            )
-        except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
-            what = f"the kind of outlet {kind!r} cannot be loaded: {type(error).__name__}: {error}"
-            wrong.append((("outlets", name, "kind"), what))
-            continue
+        section, why = plugins.foreign(plugins.OUTLETS, kind, networks.SECTIONS)
+        if why:
+            wrong.append((("outlets", name, "kind"), why))
         found += [section] if section is not None else []
     if not found:
         return Settings, wrong

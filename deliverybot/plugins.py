@@ -28,17 +28,22 @@ def find(group: str, kind: str) -> Any:  # noqa: ANN401 - a class of a floor abo
 
 
 def foreign(
-    group: str, kind: str, sections: Iterable[type[pydantic.BaseModel]]
-) -> type[pydantic.BaseModel] | None:
-    """Return the section of a kind that is not one of ours, `sections`; None where there is none.
+    group: str, kind: object, sections: Iterable[type[pydantic.BaseModel]]
+) -> tuple[type[pydantic.BaseModel] | None, str]:
+    """Return the section of a kind that is not one of ours, `sections`; and why there is none.
 
-    Raises whatever somebody else's module raises.
+    Both are empty for our own kinds and for what is no kind at all.
     """
     ours = {name for one in sections for name in get_args(one.model_fields["kind"].annotation)}
-    found = None if kind in ours else find(group, kind)
-    if found is None:
-        return None
-    settings = found.Settings
-    if not (isinstance(settings, type) and issubclass(settings, pydantic.BaseModel)):
-        raise TypeError(f"the Settings of {found.__name__} are no model of a section")
-    return settings
+    if not isinstance(kind, str) or kind in ours:
+        return None, ""
+    try:
+        found = find(group, kind)
+        settings = None if found is None else found.Settings
+    except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
+        return None, f"the kind {kind!r} cannot be loaded: {type(error).__name__}: {error}"
+    if settings is None or (
+        isinstance(settings, type) and issubclass(settings, pydantic.BaseModel)
+    ):
+        return settings, ""
+    return None, f"the kind {kind!r} cannot be loaded: its Settings are no model of a section"

@@ -14,13 +14,13 @@ import logging
 import pathlib
 import random
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 import build
+import web_server
 from deliverybot import errors, ledger, links, listening, web
 from deliverybot.ledger import records
 from deliverybot.web import server
@@ -83,24 +83,9 @@ GET = f"GET /signers/{TOKEN} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 def running(site: Site, state: pathlib.Path, **settings: object) -> Iterator[None]:
     """Serve in a thread until the block ends."""
     wanted = listening.Web.model_validate({"listen": "127.0.0.1:0"} | settings)
-    up, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with server.serving(web.app(site.book, state, site.clock), wanted) as place:
-            site.host, site.port = place
-            up.set()
-            while not stop.is_set():  # noqa: ASYNC110 - set by another thread
-                await asyncio.sleep(0.005)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert up.wait(30)
-    try:
+    app = web.app(site.book, state, site.clock)
+    with web_server.running(app, wanted) as (site.host, site.port):
         yield
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 def filled(folder: pathlib.Path, size: int) -> Site:

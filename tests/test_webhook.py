@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -10,7 +9,6 @@ import hmac
 import http.client
 import json
 import pathlib
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -20,10 +18,11 @@ import sqlalchemy as sa
 from click import testing
 
 import build
+import web_server
 from deliverybot import arrivals, cli, config, errors, ledger, listening, signatures, web
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import tables
-from deliverybot.web import server, webhooks
+from deliverybot.web import webhooks
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures" / "sources"
 SECRET = "a secret between two"
@@ -89,24 +88,11 @@ def running(folder: pathlib.Path, platform: str, more: str = "") -> Iterator[Sit
     site = Site(book=book, options=options, plan=plan)
     receivers = webhooks.receivers({plan.slug: plan}, options)
     app = web.app(book, options.state, build.Clock(), receivers)
-    up, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with server.serving(app, listening.Web(listen="127.0.0.1:0")) as place:
-            site.host, site.port = place
-            up.set()
-            while not stop.is_set():  # noqa: ASYNC110 - set by another thread
-                await asyncio.sleep(0.005)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert up.wait(30)
-    try:
+    with (
+        contextlib.closing(book),
+        web_server.running(app, listening.Web(listen="127.0.0.1:0")) as (site.host, site.port),
+    ):
         yield site
-    finally:
-        stop.set()
-        thread.join(30)
-        book.close()
 
 
 def fixture(name: str) -> str:
