@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail benchmark-ingest clean
+.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail benchmark-ingest benchmark-webhook clean
 
 PYTHON_RUN := .venv/bin/python -P
 
@@ -61,6 +61,10 @@ MINUTES = 5
 fuzz: ## made-up text against all that meets other people's first (MINUTES=5)
 	@sh .ci/setup fuzz
 	@$(PYTHON_RUN) tools/fuzz.py --minutes $(MINUTES)
+
+benchmark-webhook: ## how long a platform waits for its answer
+	@sh .ci/setup demo
+	@$(PYTHON_RUN) benchmarks/webhook.py $(ARGS)
 
 clean: ## remove .venv and everything that can be made again
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

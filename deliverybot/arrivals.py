@@ -37,6 +37,15 @@ class _Keys(NamedTuple):
     lock: aead.AESGCM
 
 
+class Call(NamedTuple):
+    """One call of a platform."""
+
+    slug: str
+    #: What the platform tells it from others by; empty: its content does.
+    told: str
+    body: bytes
+
+
 class Arrivals:
     """What arrived for the campaigns of one ledger; for sources, too (`kinds.Arrivals`)."""
 
@@ -74,16 +83,18 @@ class Arrivals:
         """Return a campaign's address, which whoever knows it can bring signatures to."""
         return f"{public_url.rstrip('/')}/{PATH}/{slug}/{self.token(slug)}"
 
-    def put(self, slug: str, told: str, body: bytes) -> bool:
-        """Store what came, on disk; False where it came before.
-
-        `told` is what the platform tells it from others by; empty: its content does.
-        """
-        mark = b"told\0" + told.encode() if told else b"body\0" + body
-        key = hashlib.blake2b(mark, key=self._keys.marks, digest_size=16).digest()
-        nonce = secrets.token_bytes(_NONCE)
-        locked = nonce + self._keys.lock.encrypt(nonce, body, slug.encode() + key)
-        return self._book.arrivals.put(slug, key, locked, self._clock())
+    def put(self, calls: Sequence[Call]) -> None:
+        """Store what came, on disk, all of it or nothing; what came before is there already."""
+        stored = []
+        for call in calls:
+            mark = b"told\0" + call.told.encode() if call.told else b"body\0" + call.body
+            key = hashlib.blake2b(mark, key=self._keys.marks, digest_size=16).digest()
+            nonce = secrets.token_bytes(_NONCE)
+            known = call.slug.encode() + key
+            stored.append(
+                (call.slug, key, nonce + self._keys.lock.encrypt(nonce, call.body, known))
+            )
+        self._book.arrivals.put(stored, self._clock())
 
     def count(self, slug: str) -> int:
         """Count what is not taken in."""

@@ -141,7 +141,7 @@ async def test_a_webhook_knows_no_other_yes(tmp_path: pathlib.Path) -> None:
     with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
         store = arrivals.Arrivals(book, options.state, build.Clock())
         answers = [one for one in (*ANSWERS, *TYPED) if one[0] != "I do agree"]
-        store.put("faces", "", json.dumps(rows(answers)).encode())
+        store.put([arrivals.Call("faces", "", json.dumps(rows(answers)).encode())])
         means = signatures.means(options, book, build.Clock())
         key = signatures.recognition_key(options.state, book)
         await signatures.read(book, plan, key=key, now=build.NOW, means=means)

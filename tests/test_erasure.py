@@ -735,7 +735,7 @@ async def test_what_waits_from_a_webhook_is_taken_in_first(tmp_path: pathlib.Pat
         build.take(desk.book, build.signers(1))
         store = arrivals.Arrivals(desk.book, desk.settings.state, desk.clock)
         body = json.dumps({"name": NAME, "email": ADDRESS, "city": TOWN, "comment": COMMENT})
-        store.put("faces", "", body.encode())
+        store.put([arrivals.Call("faces", "", body.encode())])
         words = ("--no-input", "signatures", "erase", ADDRESS)
         done = await asyncio.to_thread(desk.command, *words)
         assert "signature 2 of faces is erased" in done.stdout

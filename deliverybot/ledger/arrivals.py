@@ -32,23 +32,21 @@ class Arrivals:
     def __init__(self, database: store.Store) -> None:
         self._db = database
 
-    def put(self, slug: str, key: bytes, body: bytes, now: dt.datetime) -> bool:
-        """Store one arrival, on disk; False where one of this key came before.
+    def put(self, calls: Sequence[tuple[str, bytes, bytes]], now: dt.datetime) -> None:
+        """Store calls, on disk: campaign, key, body; one whose key came before is there already.
 
-        No row of the campaign is locked: a long import does not hold it up on
-        PostgreSQL.
+        Together, since each transaction waits for the disk.  No row of the
+        campaign is locked: a long import does not hold it up on PostgreSQL.
         """
         with self._db.write() as tx:
-            campaign_id = _campaign_id(tx, slug)
-            query = sa.select(_A.c.id).where(_A.c.campaign_id == campaign_id, _A.c.key == key)
-            if tx.scalar(query) is not None:
-                return False
-            row = {"campaign_id": campaign_id, "at": now, "key": key, "body": body}
-            # On PostgreSQL another process may store the same at the same time.
-            with contextlib.suppress(exc.IntegrityError), tx.begin_nested():
-                tx.execute(sa.insert(_A), row)
-                return True
-            return False
+            idents = {slug: _campaign_id(tx, slug) for slug in {slug for slug, _, _ in calls}}
+            for slug, key, body in calls:
+                row = {"campaign_id": idents[slug], "at": now, "key": key, "body": body}
+                query = sa.select(_A.c.id).where(_A.c.campaign_id == idents[slug], _A.c.key == key)
+                if tx.scalar(query) is None:
+                    # On PostgreSQL another process may store the same at the same time.
+                    with contextlib.suppress(exc.IntegrityError), tx.begin_nested():
+                        tx.execute(sa.insert(_A), row)
 
     def waiting(self, slug: str, most: int) -> list[Stored]:
         """Return the first arrivals that are not taken in, oldest first."""

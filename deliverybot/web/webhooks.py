@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes of one call; a thousand signatures have less.
 LARGEST = 4_000_000
+#: Calls that are stored in one transaction.
+TOGETHER = 100
 #: Where clients say what tells a call from others.
 _TOLD = "Idempotency-Key"
 
@@ -60,6 +62,8 @@ class Webhooks:
         self._receivers = {one.slug: one for one in receivers}
         # Its own: a reader of lists holds up no signature.
         self._threads = futures.ThreadPoolExecutor(2, thread_name_prefix="webhook")
+        self._waiting: list[tuple[arrivals.Call, asyncio.Future[None]]] = []
+        self._storing: asyncio.Task[None] | None = None
 
     async def __call__(self, request: requests.Request) -> responses.Response:
         """Store one call.
@@ -83,11 +87,37 @@ class Webhooks:
             raise exceptions.HTTPException(401)
         told = request.headers.get(_TOLD, "")[:200]
         try:
-            await loop.run_in_executor(self._threads, self._store.put, receiver.slug, told, body)
+            await self._put(arrivals.Call(receiver.slug, told, body))
         except errors.LedgerError as error:
             log.error("a call to the webhook of %s was not stored: %s", receiver.slug, error)  # noqa: TRY400 - said in full
             raise exceptions.HTTPException(503) from None
         return responses.PlainTextResponse("stored\n")
+
+    async def _put(self, call: arrivals.Call) -> None:
+        """Store a call together with those that wait for the disk, too."""
+        stored = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, stored))
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._empty())
+        await stored
+
+    async def _empty(self) -> None:
+        loop = asyncio.get_running_loop()
+        while batch := self._waiting[:TOGETHER]:
+            del self._waiting[:TOGETHER]
+            problem: Exception | None = None
+            try:
+                calls = [call for call, _ in batch]
+                await loop.run_in_executor(self._threads, self._store.put, calls)
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+                problem = error
+            for _, stored in batch:
+                if stored.done():
+                    continue  # whoever waited has gone; the call is stored all the same
+                if problem is None:
+                    stored.set_result(None)
+                else:
+                    stored.set_exception(problem)
 
     def _is_right(self, slug: str, token: str) -> bool:
         return hmac.compare_digest(self._store.token(slug).encode(), token.encode())
