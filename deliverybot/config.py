@@ -200,7 +200,7 @@ class Settings(pydantic_settings.BaseSettings):
     inbox: mailboxes.Mailbox | None = None
     #: How letters are rendered.
     pdf: printing.Pdf = printing.Pdf()
-    #: Where lists of signers are handed out.
+    #: Where the web server listens: lists of signers for targets, and webhooks.
     web: listening.Web | None = None
 
     # Set by the loader: the folder of config.toml, which relative paths are relative to.

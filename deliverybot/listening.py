@@ -10,7 +10,7 @@ from deliverybot import values
 
 
 class Web(values.Section):
-    """The web server that hands out lists of signers; without this section there is none."""
+    """The web server for lists of signers and for webhooks; without this section there is none."""
 
     #: Address and port of this machine that it answers at; 127.0.0.1 behind a proxy.
     listen: values.Listen = "127.0.0.1:8080"

@@ -9,6 +9,7 @@ import hmac
 import http.client
 import json
 import pathlib
+import socket
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -78,7 +79,9 @@ class Site:
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path, platform: str, more: str = "") -> Iterator[Site]:
+def running(
+    folder: pathlib.Path, platform: str, more: str = "", **settings: float
+) -> Iterator[Site]:
     build.settings(folder)
     file = folder / "config.toml"
     file.write_text(f'{file.read_text()}[web]\nlisten = "127.0.0.1:0"\n[access.forms]\n')
@@ -88,9 +91,10 @@ def running(folder: pathlib.Path, platform: str, more: str = "") -> Iterator[Sit
     site = Site(book=book, options=options, plan=plan)
     receivers = webhooks.receivers({plan.slug: plan}, options)
     app = web.app(book, options.state, build.Clock(), receivers)
+    wanted = listening.Web.model_validate({"listen": "127.0.0.1:0"} | settings)
     with (
         contextlib.closing(book),
-        web_server.running(app, listening.Web(listen="127.0.0.1:0")) as (site.host, site.port),
+        web_server.running(app, wanted) as (site.host, site.port),
     ):
         yield site
 
@@ -286,6 +290,29 @@ def test_only_the_whole_address_is_right(tmp_path: pathlib.Path) -> None:
         assert site.send(b"")[0] == 400
         assert site.send(b"x" * (webhooks.LARGEST + 1))[0] == 413
         assert site.store.count("faces") == 0
+
+
+def test_a_body_that_drips_is_cut_and_is_no_error_of_ours(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One who knows the address could else hold every connection for ever."""
+    with running(tmp_path, "json", patience=0.3, connections=3) as site:
+        head = f"POST {site.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        for _ in range(3):
+            with socket.create_connection((site.host, site.port), timeout=30) as client:
+                client.sendall(head.encode())
+                assert cut(client)
+        assert site.send(json.dumps({"name": "Ada"}))[0] == 200
+        assert site.store.count("faces") == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def cut(client: socket.socket) -> bool:
+    """Read what there is; tell whether the connection ended without an answer."""
+    try:
+        return client.recv(65536) == b""
+    except ConnectionError:
+        return True
 
 
 def test_another_address_ends_the_old_one(tmp_path: pathlib.Path) -> None:

@@ -54,7 +54,7 @@ _SAID: Mapping[int, tuple[str, str]] = {
     400: ("What came is empty", "A signature is a JSON object, or a list of them."),
     401: ("This call is not signed as it should be", "See that both sides have the same secret."),
     404: ("There is nothing here", f"See that the address is complete. {_ASK}"),
-    405: ("This address can only be read", _ASK),
+    405: ("This address cannot be used in this way", f"See that it is the right one. {_ASK}"),
     413: ("What came is too large", "Bring the signatures in smaller pieces."),
     410: ("This list is not open any more", _ASK),
     503: ("This list cannot be read just now", f"Please try again later. {_ASK}"),

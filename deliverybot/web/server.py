@@ -45,7 +45,7 @@ async def serving(app: types.ASGIApp, settings: listening.Web) -> AsyncIterator[
     )
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     host, port = listener.getsockname()[:2]
-    log.info("lists of signers are handed out at %s port %d", host, port)
+    log.info("the web server answers at %s port %d", host, port)
     try:
         yield host, port
     finally:
@@ -105,7 +105,7 @@ class _Limited(h11_impl.H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None:  # the head of the request is here, whole
+        if self.cycle is not None and not self.cycle.more_body:  # the request is here, whole
             self._stop()
 
     def pause_writing(self) -> None:

@@ -126,10 +126,13 @@ class Webhooks:
 async def _body(request: requests.Request) -> bytes:
     """Return the body; one that is too large is not read to its end."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST:
-            raise exceptions.HTTPException(413)
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LARGEST:
+                raise exceptions.HTTPException(413)
+    except requests.ClientDisconnect:  # it went away, or was cut for being slow
+        raise exceptions.HTTPException(400) from None
     if not body:
         raise exceptions.HTTPException(400)
     return bytes(body)
