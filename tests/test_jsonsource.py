@@ -860,6 +860,21 @@ def test_check_says_what_is_found_and_what_is_dropped(tmp_path: pathlib.Path) ->
         assert len(server.requests) == 1
 
 
+def test_check_tries_expressions_on_real_signers_only(tmp_path: pathlib.Path) -> None:
+    """What joins two keys finds nothing where both are missing, and here none is."""
+    entry = {"id": "u1", "first": "Ada", "last name": "Example", "shoe": 41, "at": "2026-11-02"}
+    columns = """columns = { id = "id", name = "join(' ', [first, \\"last name\\"])", """
+    with http_server.running(lambda _: http_server.json([entry, entry | {"id": "u2"}])) as server:
+        one = plan(
+            tmp_path, server.url("/list"), 'signers = "@"', 'order = "oldest"',
+            columns + 'signed_at = "at" }',
+        )  # fmt: skip
+        found = look(one)
+        assert {fault.level for fault in found} == {"ok"}, found
+        (dropped,) = [fault.what for fault in found if "dropped" in fault.what]
+        assert dropped.endswith("never stored: 'shoe'")
+
+
 @EITHER_ORDER
 def test_check_warns_of_an_order_that_the_times_contradict(
     tmp_path: pathlib.Path, order: str

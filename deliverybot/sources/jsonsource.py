@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import json
+import re
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any, cast
@@ -27,6 +28,8 @@ from deliverybot.sources import (
 
 #: Letters of the place of the next page, as an answer names it.
 _LONGEST = 4_000
+#: Names in an expression.
+_WORDS = re.compile(r'(?<=")[^"]+(?=")|\w+')
 #: Settings that lead through a list; where one changes, it is read from its start.
 _LEADING = (
     "url", "post", "signers", "order", "next", "cursor", "page", "first_page", "offset",
@@ -121,7 +124,8 @@ class HttpJson(kinds.Source):
         """Say which of our fields the signers have, and what is dropped."""
         wanted = self._section.columns
         flat = [signers.flat(item) for item in items]
-        match = signers.match(dict.fromkeys(roster.keys_of(items)))
+        # Real values: an expression that joins two keys finds nothing in an empty object.
+        match = signers.match({key: item[key] for item in items for key in item})
         found = []
         at = {
             field: wanted.get(cast("Any", field), match.header[place])
@@ -139,7 +143,7 @@ class HttpJson(kinds.Source):
             found.append(self._fault("fault", "no field holds the signers' names", hint))
         pairs = ", ".join(f"{field} from {at[field]!r}" for field in at if field not in empty)
         found.append(self._fault("ok", f"fields found: {pairs}"))
-        used = set(at.values()) | set(" ".join(wanted.values()).replace(".", " ").split())
+        used = set(at.values()).union(*map(_WORDS.findall, wanted.values()))
         dropped = [key for key in roster.keys_of(items) if key not in used]
         if dropped:
             what = f"dropped at the door, never stored: {columns.listed(dropped)}"
