@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
+import http_server
 import x_fake
 from deliverybot import config, errors, model, outlets
+from deliverybot.outlets import wire
 
 LATER, REFUSED, DONE, UNSURE = (
     model.Outcome.LATER,
@@ -261,3 +264,16 @@ async def test_no_secret_is_logged(
     await x_outlet(fake, tmp_path).publish(draft())
     assert not [secret for secret in x_fake.KEYS.values() if secret in caplog.text]
     assert "oauth_signature" not in caplog.text
+
+
+def test_a_door_that_was_cut_asks_nothing_more() -> None:
+    """A stop may come between two requests of one post."""
+    with http_server.running(lambda _: http_server.json({})) as server:
+        door = wire.Door(server.url(""), 20.0)
+        request = requests.Request("GET", server.url("/one")).prepare()
+        assert door.send(request).status_code == 200
+        door.cut()
+        with pytest.raises(wire.NoAnswer):
+            door.send(request)
+        assert (door.sent, door.trouble) == (False, "stopped")
+        assert len(server.requests) == 1

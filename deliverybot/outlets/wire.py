@@ -53,7 +53,7 @@ class Door(requests.adapters.BaseAdapter):
         #: Whether a byte of the request may have left.
         self.sent = False
         self.trouble = ""
-        self._late = False
+        self._late = self._over = False
         self._connected: http.client.HTTPConnection | None = None
         self.answer: tuple[int, Mapping[str, str], bytes] | None = None
 
@@ -68,8 +68,11 @@ class Door(requests.adapters.BaseAdapter):
     ) -> requests.Response:
         """Send as requests asks for it; only `request` counts here."""
         self.sent, self.answer, self._late = False, None, False
+        if self._over:
+            self.trouble = "stopped"
+            raise NoAnswer
         connection = self._connected = self._connection()
-        deadline = threading.Timer(self._timeout, self.cut)
+        deadline = threading.Timer(self._timeout, self._cut)
         deadline.daemon = True
         deadline.start()
         try:
@@ -95,7 +98,11 @@ class Door(requests.adapters.BaseAdapter):
         """Nothing is kept open."""
 
     def cut(self) -> None:
-        """End every wait on this connection, from another thread."""
+        """End every wait, from another thread, and ask nothing more."""
+        self._over = True
+        self._cut()
+
+    def _cut(self) -> None:
         self._late = True
         connection = self._connected
         if connection is not None and connection.sock is not None:
