@@ -278,7 +278,6 @@ class Settings(pydantic_settings.BaseSettings):
 
 _LATER: Mapping[places.Path, str] = {
     ("engine", "procrastinate"): 'use engine = "embedded"',
-    ("outlets", "*", "kind", "bluesky"): 'use kind = "folder" and post the text by hand',
 }
 _MISSING: Mapping[places.Path, tuple[str, str]] = {
     ("sender",): (

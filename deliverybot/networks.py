@@ -6,6 +6,7 @@ else wrote has its section in its own package; see docs/add-an-outlet.md.
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import Annotated, Literal
 
@@ -16,6 +17,8 @@ from deliverybot import faults, values
 _Secret = pydantic.SecretStr
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HANDLE = rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?|did:(?:plc|web):[a-z0-9.:%-]+"
 
 
 def protected(api: str) -> str:
@@ -24,6 +27,14 @@ def protected(api: str) -> str:
     if parts.scheme != "https" and not values.is_loopback(parts.hostname or ""):
         raise faults.wrong("tokens would travel in the clear", "use https://")
     return api
+
+
+def bluesky_handle(text: str) -> str:
+    """Return the text if it is a handle or a DID (atproto.com/specs/handle, /did)."""
+    if not re.fullmatch(_HANDLE, text, re.IGNORECASE):
+        # Not named: it may be a person's e-mail address.
+        raise faults.wrong("this is no handle", 'write it without "@", such as "name.bsky.social"')
+    return text
 
 
 #: Where a network answers.
@@ -74,16 +85,33 @@ class MastodonOutlet(values.Section):
     timeout: _Above0 = 30
 
 
+class BlueskyOutlet(values.Section):
+    """Posts on Bluesky, or on another server of the AT Protocol."""
+
+    #: The kind of outlet.
+    kind: Literal["bluesky"]
+    #: Where the account signs in.
+    api: Api = "https://bsky.social"
+    #: Name of the account, such as "campaigns.example"; without "@".
+    handle: Annotated[str, pydantic.AfterValidator(bluesky_handle)]
+    #: From the environment or a secret file: an app password, never the account's own.
+    app_password: _Secret = _Secret("")
+    #: Seconds for one request.
+    timeout: _Above0 = 30
+
+
 #: The sections of our own kinds, in the order of docs/settings.md.
 SECTIONS: tuple[type[values.Section], ...] = (
     FolderOutlet,
     XOutlet,
     MastodonOutlet,
+    BlueskyOutlet,
 )
 
 Outlet = Annotated[
     FolderOutlet
     | XOutlet
-    | MastodonOutlet,
+    | MastodonOutlet
+    | BlueskyOutlet,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip

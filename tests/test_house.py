@@ -40,6 +40,7 @@ DOORS = {
     "fontTools": {"pdf.embed", "pdf.fonts"},
     # Parses what sources answer, and opens no connection itself.
     "h11": {"sources.wire"},
+    "grapheme": {"outlets.bluesky_record"},
     "holidays": {"hours"},
     "jinja2": {"render"},
     "jmespath": {"expressions"},
@@ -69,7 +70,7 @@ DOORS = {
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
     "pypdfium2": {"pdf.gate"},
-    "requests": {"outlets.mastodon", "outlets.wire", "outlets.x"},
+    "requests": {"outlets.bluesky", "outlets.mastodon", "outlets.wire", "outlets.x"},
     "regex": {"origins.selecting"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.
