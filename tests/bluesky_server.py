@@ -65,8 +65,8 @@ class Pds:
     asked: list[str] = dataclasses.field(default_factory=list)
     access: set[str] = dataclasses.field(default_factory=set)
     refresh: set[str] = dataclasses.field(default_factory=set)
-    #: Asked at each put: True takes it, False takes nothing and hangs up.
-    on_put: Callable[[str], bool] = lambda _: True
+    #: Asked with each method's name: True takes the request, False takes nothing and hangs up.
+    on_ask: Callable[[str], bool] = lambda _: True
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -75,7 +75,7 @@ class Pds:
     def __call__(self, request: http_server.Request) -> http_server.Reply:
         method = request.path.removeprefix("/xrpc/")
         self.asked.append(method)
-        if method == PUT and not self.on_put(str(request.json()["record"]["text"])):
+        if not self.on_ask(method):
             return http_server.sends(b"")
         try:
             with self._lock:

@@ -265,11 +265,12 @@ async def test_a_stop_ends_the_wait(pds: bluesky_server.Pds, tmp_path: pathlib.P
         wire.plan = ["hang"]
         there = threading.Event()
 
-        def put(_: str) -> bool:
-            there.set()
+        def asked(method: str) -> bool:
+            if method == PUT:
+                there.set()
             return True
 
-        pds.on_put = put
+        pds.on_ask = asked
         trying = asyncio.create_task(account(tmp_path, url, timeout=9_000.0).publish(draft()))
         await asyncio.to_thread(there.wait)
         trying.cancel()
