@@ -98,7 +98,7 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now)
     if claim is None:
         return True
-    post = draft(book, row)
+    post = draft(book, dataclasses.replace(row, first_try=row.first_try or claim.at))
     try:
         reply = await _handed(outlet, post, desk, again=row.attempts > 0)
     except asyncio.CancelledError:

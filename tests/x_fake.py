@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import contextlib
+import datetime as dt
 import hashlib
 import hmac
+import html
 import http.server
 import json
 import re
@@ -14,6 +17,11 @@ import struct
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from typing import Any
+
+import twitter_text
+
+import build
 
 KEYS = {
     "consumer_key": "ck-1",
@@ -22,34 +30,87 @@ KEYS = {
     "access_token_secret": "ats-secret-4",
 }
 #: What the client believes it talks to, and signs.
-_URL = "https://api.twitter.com/2/tweets"
+_HOST = "https://api.twitter.com"
+#: The account that the token belongs to.
+USER = "1700"
+_ME = "/2/users/me"
+_OWN = f"/2/users/{USER}/tweets"
+_PICTURE_MAX = 5_000_000
 
 
 class Fake:
-    """Posts that were made, and what to do with the next ones."""
+    """Posts that were made, and what to do with the next requests."""
 
     def __init__(self) -> None:
         self.url = ""
         self.posts: list[str] = []
+        #: All of each post, as the timeline has it; the newest last.
+        self.timeline: list[dict[str, Any]] = []
+        #: Pictures that were brought, and what they show, by id.
+        self.pictures: dict[str, bytes] = {}
+        self.words: dict[str, str] = {}
         self.requests: list[dict[str, str]] = []
-        #: How the next requests are treated, first in, first out; see `_Handler`.
+        #: How the next posts are treated, first in, first out; see `_Handler`.
         self.plan: list[str] = []
+        #: The same for other paths, by path.
+        self.plans: dict[str, list[str]] = {}
+        #: When the next post is made, as X says.
+        self.now = build.NOW
         #: Ends what hangs.
         self.over = threading.Event()
 
+    def asked(self, path: str) -> int:
+        """Return how often a path was asked for."""
+        return sum(urllib.parse.urlsplit(one["path"]).path == path for one in self.requests)
 
-def signed(method: str, header: str) -> bool:
-    """Tell whether an Authorization header carries the right signature (RFC 5849)."""
+    def add(self, text: str, media: list[str] | None = None) -> str:
+        """Make a post, as the account's owner might by hand; return its id."""
+        self.posts.append(text)
+        number = str(1800 + len(self.posts))
+        self.timeline.append(_shown(number, text, media or [], self.now))
+        return number
+
+
+def _shown(number: str, text: str, media: list[str], made: dt.datetime) -> dict[str, Any]:
+    """Return a post as the timeline shows it: short links, and the escapes of HTML."""
+    urls = []
+    for n, found in reversed(list(enumerate(twitter_text.extract_urls_with_indices(text)))):
+        (start, end), short = found["indices"], f"https://t.co/{number}l{n}"
+        whole = found["url"] if "://" in found["url"] else f"http://{found['url']}"
+        urls.append({"url": short, "expanded_url": whole})
+        text = text[:start] + short + text[end:]
+    text = html.escape(text, quote=False)
+    for ident in media:
+        short = f"https://t.co/{number}m{ident}"
+        whole = f"https://x.com/faces/status/{number}/photo/1"
+        urls.append({"url": short, "expanded_url": whole, "media_key": f"3_{ident}"})
+        text += f" {short}"
+    stamp = made.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    entities = {"entities": {"urls": urls}} if urls else {}
+    return {"id": number, "text": text, "created_at": stamp, **entities}
+
+
+def signed(method: str, path: str, header: str) -> bool:
+    """Tell whether an Authorization header carries the right signature (RFC 5849).
+
+    `path` is that of the request, query and all.
+    """
+    asked = urllib.parse.urlsplit(path[path.index("/2/") :])
     pairs = dict(re.findall(r'(\w+)="([^"]*)"', header))
     given = urllib.parse.unquote(pairs.pop("oauth_signature", ""))
     if pairs.get("oauth_consumer_key") != KEYS["consumer_key"]:
         return False
     if pairs.get("oauth_token") != KEYS["access_token"]:
         return False
-    listed = "&".join(f"{key}={pairs[key]}" for key in sorted(pairs))
-    base = "&".join(urllib.parse.quote(part, safe="") for part in (method, _URL, listed))
-    key = f"{KEYS['consumer_secret']}&{KEYS['access_token_secret']}"
-    wanted = hmac.new(key.encode(), base.encode(), hashlib.sha1).digest()
+    coded = list(pairs.items())
+    for pair in urllib.parse.parse_qsl(asked.query, keep_blank_values=True):
+        key, value = (urllib.parse.quote(part, safe="") for part in pair)
+        coded.append((key, value))
+    listed = "&".join(f"{key}={value}" for key, value in sorted(coded))
+    parts = (method, _HOST + asked.path, listed)
+    base = "&".join(urllib.parse.quote(part, safe="") for part in parts)
+    secret = f"{KEYS['consumer_secret']}&{KEYS['access_token_secret']}"
+    wanted = hmac.new(secret.encode(), base.encode(), hashlib.sha1).digest()
     return hmac.compare_digest(base64.b64encode(wanted).decode(), given)
 
 
@@ -65,25 +126,90 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        fake = self.server.fake
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        fake.requests.append(dict(self.headers.items()) | {"path": self.path})
-        plan = fake.plan.pop(0) if fake.plan else "post"
-        if not signed("POST", self.headers.get("Authorization", "")):
-            self._answer(401, {"title": "Unauthorized", "detail": "Unauthorized", "status": 401})
-        elif plan == "post":
-            self._post(json.loads(body)["text"])
-        else:
-            getattr(self, f"_plan_{plan}")(json.loads(body)["text"])
+        self._take("POST", json.loads(body))
 
-    def _post(self, text: str) -> None:
-        posts = self.server.fake.posts
-        if text in posts:
-            detail = "You are not allowed to create a Tweet with duplicate content."
-            self._answer(403, {"title": "Forbidden", "detail": detail, "status": 403})
+    def do_GET(self) -> None:
+        self._take("GET", {})
+
+    def _take(self, method: str, told: dict[str, Any]) -> None:
+        fake = self.server.fake
+        fake.requests.append(dict(self.headers.items()) | {"path": self.path})
+        asked = urllib.parse.urlsplit(self.path)
+        path = asked.path[asked.path.index("/2/") :]
+        plans = fake.plan if path == "/2/tweets" else fake.plans.get(path, [])
+        plan = plans.pop(0) if plans else "take"
+        if not signed(method, self.path, self.headers.get("Authorization", "")):
+            self._answer(401, {"title": "Unauthorized", "detail": "Unauthorized", "status": 401})
+        elif plan != "take":
+            getattr(self, f"_plan_{plan}")(told.get("text", ""))
+        elif (method, path) == ("POST", "/2/tweets"):
+            self._post(told["text"], told.get("media", {}).get("media_ids", []))
+        elif (method, path) == ("POST", "/2/media/upload"):
+            self._upload(told)
+        elif (method, path) == ("POST", "/2/media/metadata"):
+            self._describe(told)
+        elif (method, path) == ("GET", _ME):
+            self._answer(200, {"data": {"id": USER, "name": "Faces", "username": "faces"}})
+        elif (method, path) == ("GET", _OWN):
+            self._own(dict(urllib.parse.parse_qsl(asked.query)))
+        else:
+            self._answer(404, {"title": "Not Found", "detail": "there is no such path"})
+
+    def _post(self, text: str, media: list[str]) -> None:
+        fake = self.server.fake
+        said = ""
+        if text in fake.posts:
+            said = "You are not allowed to create a Tweet with duplicate content."
+        elif twitter_text.parse_tweet(text).weightedLength > 280:
+            said = "Your Tweet text is too long. You are not permitted to perform this action."
+        if said:
+            self._answer(403, {"title": "Forbidden", "detail": said, "status": 403})
             return
-        posts.append(text)
-        self._answer(201, {"data": {"id": str(1800 + len(posts)), "text": text}})
+        if not set(media) <= set(fake.pictures):
+            self._answer(400, {"title": "Invalid Request", "detail": "Your media IDs are invalid."})
+            return
+        self._answer(201, {"data": {"id": fake.add(text, media), "text": text}})
+
+    def _upload(self, told: dict[str, Any]) -> None:
+        if told.get("media_category") != "tweet_image":
+            self._answer(400, {"title": "Invalid Request", "detail": "media_category"})
+            return
+        try:
+            picture = base64.b64decode(told["media"], validate=True)
+        except binascii.Error:
+            self._answer(400, {"title": "Invalid Request", "detail": "media"})
+            return
+        if len(picture) > _PICTURE_MAX:
+            self._answer(413, {"title": "Payload Too Large"})
+            return
+        pictures = self.server.fake.pictures
+        number = str(900 + len(pictures))
+        pictures[number] = picture
+        data = {"id": number, "media_key": f"3_{number}", "expires_after_secs": 86400}
+        self._answer(200, {"data": data})
+
+    def _describe(self, told: dict[str, Any]) -> None:
+        words = told["metadata"]["alt_text"]["text"]
+        if told["id"] not in self.server.fake.pictures or not 0 < len(words) <= 1000:
+            self._answer(400, {"title": "Invalid Request", "detail": "alt_text"})
+            return
+        self.server.fake.words[told["id"]] = words
+        self._answer(200, {"data": {"id": told["id"], "associated_metadata": {}}})
+
+    def _own(self, query: dict[str, str]) -> None:
+        newest = self.server.fake.timeline[::-1]
+        most, start = int(query["max_results"]), int(query.get("pagination_token", "0"))
+        assert 5 <= most <= 100
+        fields = {"id", "text", *query.get("tweet.fields", "").split(",")}
+        page = [
+            {key: value for key, value in one.items() if key in fields}
+            for one in newest[start : start + most]
+        ]
+        meta: dict[str, object] = {"result_count": len(page)}
+        if start + most < len(newest):
+            meta["next_token"] = str(start + most)
+        self._answer(200, {"meta": meta} | ({"data": page} if page else {}))
 
     def _plan_forbidden(self, text: str) -> None:
         detail = "Your account is suspended; token at-3 cs-secret-2"
@@ -97,6 +223,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _plan_invalid(self, text: str) -> None:
         self._answer(400, {"errors": [{"message": "text is \x1b[31mred"}], "title": "Invalid"})
+
+    def _plan_unauthorized(self, text: str) -> None:
+        self._answer(401, {"title": "Unauthorized", "detail": "Unauthorized", "status": 401})
+
+    def _plan_too_large(self, text: str) -> None:
+        self._answer(413, {"title": "Payload Too Large"})
+
+    def _plan_unprocessable(self, text: str) -> None:
+        self._answer(422, {"title": "Unprocessable", "detail": "it cannot be worked on"})
+
+    def _plan_no_credit(self, text: str) -> None:
+        self._answer(402, {"title": "CreditsDepleted", "detail": "no credits left"})
+
+    def _plan_duplicate(self, text: str) -> None:
+        detail = "You are not allowed to create a Tweet with duplicate content."
+        self._answer(403, {"title": "Forbidden", "detail": detail, "status": 403})
+
+    def _plan_partial(self, text: str) -> None:
+        self._answer(200, {"data": [], "meta": {}, "errors": [{"detail": "some are withheld"}]})
+
+    def _plan_hang(self, text: str) -> None:
+        self.server.fake.over.wait()
 
     def _plan_html_503(self, text: str) -> None:
         self._raw(503, b"<html>over capacity</html>")
@@ -117,14 +265,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(307, {}, {"Location": self.server.fake.url + "/2/tweets"})
 
     def _plan_post_then_drop(self, text: str) -> None:
-        self.server.fake.posts.append(text)
+        self.server.fake.add(text)
         self._reset()
 
     def _plan_drop(self, text: str) -> None:
         self._reset()
 
     def _plan_post_then_hang(self, text: str) -> None:
-        self.server.fake.posts.append(text)
+        self.server.fake.add(text)
         self.server.fake.over.wait()
 
     def _plan_drip(self, text: str) -> None:
