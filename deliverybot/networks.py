@@ -100,18 +100,38 @@ class BlueskyOutlet(values.Section):
     timeout: _Above0 = 30
 
 
+class WebhookOutlet(values.Section):
+    """Posts as signed JSON to an address of your own, for every other network."""
+
+    #: The kind of outlet.
+    kind: Literal["webhook"]
+    #: Where the JSON goes.
+    url: Api
+    #: What it is signed with; from the environment or a secret file.
+    secret: _Secret = _Secret("")
+    #: Whether who answers there takes the same Idempotency-Key for the same post, so that a try
+    #: whose answer was lost may go again.
+    same_key_same_post: bool = False
+    #: The longest text that is taken; 0: any.
+    characters: Annotated[int, pydantic.Field(ge=0, le=1_000_000)] = 0
+    #: Seconds for one request.
+    timeout: _Above0 = 30
+
+
 #: The sections of our own kinds, in the order of docs/settings.md.
 SECTIONS: tuple[type[values.Section], ...] = (
     FolderOutlet,
     XOutlet,
     MastodonOutlet,
     BlueskyOutlet,
+    WebhookOutlet,
 )
 
 Outlet = Annotated[
     FolderOutlet
     | XOutlet
     | MastodonOutlet
-    | BlueskyOutlet,
+    | BlueskyOutlet
+    | WebhookOutlet,
     pydantic.Field(discriminator="kind"),
 ]  # fmt: skip

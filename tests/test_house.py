@@ -70,7 +70,13 @@ DOORS = {
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
     "pypdfium2": {"pdf.gate"},
-    "requests": {"outlets.bluesky", "outlets.mastodon", "outlets.wire", "outlets.x"},
+    "requests": {
+        "outlets.bluesky",
+        "outlets.mastodon",
+        "outlets.webhook",
+        "outlets.wire",
+        "outlets.x",
+    },
     "regex": {"origins.selecting"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.
