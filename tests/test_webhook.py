@@ -296,12 +296,15 @@ def test_a_body_that_drips_is_cut_and_is_no_error_of_ours(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One who knows the address could else hold every connection for ever."""
-    with running(tmp_path, "json", patience=0.3, connections=3) as site:
+    with running(tmp_path, "json", patience=2.0) as site, contextlib.ExitStack() as held:
         head = f"POST {site.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        clients = []
         for _ in range(3):
-            with socket.create_connection((site.host, site.port), timeout=30) as client:
-                client.sendall(head.encode())
-                assert cut(client)
+            client = socket.create_connection((site.host, site.port), timeout=30)
+            held.enter_context(client)
+            client.sendall(head.encode())
+            clients.append(client)
+        assert all(map(cut, clients))
         assert site.send(json.dumps({"name": "Ada"}))[0] == 200
         assert site.store.count("faces") == 1
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
