@@ -80,18 +80,18 @@ class Site:
 
 @contextlib.contextmanager
 def running(
-    folder: pathlib.Path, platform: str, more: str = "", **settings: float
+    folder: pathlib.Path, platform: str, more: str = "", *, secret: str = SECRET, **web_: float
 ) -> Iterator[Site]:
     build.settings(folder)
     file = folder / "config.toml"
     file.write_text(f'{file.read_text()}[web]\nlisten = "127.0.0.1:0"\n[access.forms]\n')
-    options = config.load(file, environ={"DELIVERYBOT_ACCESS__FORMS__SIGNING_SECRET": SECRET})
+    options = config.load(file, environ={"DELIVERYBOT_ACCESS__FORMS__SIGNING_SECRET": secret})
     plan = build.campaign(folder, source=SOURCE.format(platform=platform, more=more))
     book = ledger.open_ledger(options.database_url)
     site = Site(book=book, options=options, plan=plan)
     receivers = webhooks.receivers({plan.slug: plan}, options)
     app = web.app(book, options.state, build.Clock(), receivers)
-    wanted = listening.Web.model_validate({"listen": "127.0.0.1:0"} | settings)
+    wanted = listening.Web.model_validate({"listen": "127.0.0.1:0"} | web_)
     with (
         contextlib.closing(book),
         web_server.running(app, wanted) as (site.host, site.port),
@@ -331,6 +331,17 @@ def test_without_its_secret_no_call_is_proved(tmp_path: pathlib.Path) -> None:
     assert not webhooks.signed(b"body", hmac.digest(b"x", b"body", "sha256").hex(), b"")
     empty = hmac.digest(b"\0", b"body", "sha256").hex()
     assert not webhooks.signed(b"body", empty, b"")
+
+
+def test_a_call_is_to_come_again_where_the_secret_is_not_set_yet(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(
+        tmp_path, "json", SIGNED + 'signature_header = "X-Signature"\n', secret=""
+    ) as site:
+        assert site.send("{}", X_Signature="AAAA")[0] == 503
+        assert site.store.count("faces") == 0
+    assert "[access.forms] has no signing_secret" in caplog.text
 
 
 # --- the campaigner -----------------------------------------------------------------------------

@@ -57,7 +57,7 @@ _SAID: Mapping[int, tuple[str, str]] = {
     405: ("This address cannot be used in this way", f"See that it is the right one. {_ASK}"),
     413: ("What came is too large", "Bring the signatures in smaller pieces."),
     410: ("This list is not open any more", _ASK),
-    503: ("This list cannot be read just now", f"Please try again later. {_ASK}"),
+    503: ("This cannot be answered just now", f"Please try again later. {_ASK}"),
 }
 
 #: Somebody on the list was erased, and the list without that person is not made yet.

@@ -50,6 +50,12 @@ def receivers(known: Mapping[str, campaigns.Campaign], settings: config.Settings
         if isinstance(section, webhook.WebhookSource):
             account = settings.access.get(section.access or "")
             secret = account.signing_secret.get_secret_value() if account else ""
+            if section.header and not secret:
+                log.error(
+                    "no call to the webhook of %s is taken: [access.%s] has no signing_secret; "
+                    "`deliverybot check` says where to put it",
+                    slug, section.access,
+                )  # fmt: skip
             found.append(Receiver(slug=slug, header=section.header, secret=secret.encode()))
     return found
 
@@ -79,6 +85,9 @@ class Webhooks:
             self._threads, self._is_right, receiver.slug, token
         ):
             raise exceptions.HTTPException(404)
+        if receiver.header and not receiver.secret:
+            # Ours to mend, so the platform is to call again: after a 401 it need not.
+            raise exceptions.HTTPException(503)
         body = await _body(request)
         if receiver.header and not signed(
             body, request.headers.get(receiver.header, ""), receiver.secret
