@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, model, outlets, render
+from deliverybot import cards, config, errors, ledger, model, outlets, render
 from deliverybot.ledger import records
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ PATIENCE = dt.timedelta(hours=4)
 LEASE = dt.timedelta(minutes=10)
 
 
-def write_one(  # noqa: PLR0913 - one post and all that decides on it
+async def write_one(  # noqa: PLR0913 - one post and all that decides on it
     book: ledger.Ledger,
     row: records.Post,
     campaign: campaigns.Campaign,
@@ -36,9 +36,14 @@ def write_one(  # noqa: PLR0913 - one post and all that decides on it
     ask: bool,
     now: dt.datetime,
 ) -> None:
-    """Freeze the text of one post; hold it for a person where one is asked for.
+    """Freeze one post, its text and its card; hold it for a person where one is asked for.
 
-    `inputs` is the `fingerprint` of what the text is made from.
+    1. Paint the card, and keep the picture.
+    2. Write text, alt text and the picture's hash into the row, all at once.
+
+    A crash between 1 and 2 leaves a picture that no post has; the next run
+    paints the same one.  `inputs` is the `fingerprint` of what it is made from.
+    Raises errors.ChildEnded where the painter is ended again and again.
     """
     rule = rule_of(campaign, row.outlet)
     if rule is None:
@@ -47,14 +52,25 @@ def write_one(  # noqa: PLR0913 - one post and all that decides on it
     faults = list(text.faults)
     if not any(fault.level == "fault" for fault in faults):
         faults += _length(outlets.open_outlet(row.outlet, settings), text.text)
-    problem = "\n".join(str(fault) for fault in faults if fault.level == "fault")
+    card = cards.Card(faults=[])
+    if rule.card:
+        card = await cards.make(campaign, rule.card_theme, facts, settings)
+        faults += card.faults
+    # The same fault may be in the text and on the card.
+    stops = [str(fault) for fault in faults if fault.level == "fault"]
+    problem = "\n".join(dict.fromkeys(stops))
+    image = book.news.keep(card.png) if card.png else ""
     values = {
         "text": text.text,
+        "image": image,
+        "alt": card.alt,
+        "language": campaign.language,
         "inputs": inputs,
-        "digest": digest(row.outlet, text.text),
+        "digest": digest(row.outlet, text.text, image, card.alt),
         "problem": problem,
     }
-    if row.state != model.Post.DUE and values["digest"] == row.digest and problem == row.problem:
+    same = all(getattr(row, name) == values[name] for name in ("digest", "problem", "language"))
+    if row.state != model.Post.DUE and same:
         book.posts.note_inputs(row, inputs)
         return
     # Held without a problem, somebody holds it: no rule takes that back.

@@ -142,3 +142,7 @@ class PostRules(values.Section):
     template: values.FileName = "post.txt"
     #: Whether a person approves each post.
     approval: Literal["each", "none"] = "each"
+    #: Whether a picture with the count goes with the text: a card.
+    card: bool = False
+    #: Whether the card is dark on light, or light on dark.
+    card_theme: Literal["light", "dark"] = "light"

@@ -90,6 +90,8 @@ class Works:
         self._news = self._posting()
         #: Letters that could not be rendered, by row and inputs: tried once a start.
         self._failed: set[tuple[int, str]] = set()
+        #: Posts that were written, by row and inputs.
+        self._written: set[tuple[int, str]] = set()
         self._clearing = clearing.Clearing(self._paper, lambda: self.stopping)
         #: Mails that came back and were looked at for somebody who is erased.
         self._looked: set[int] = set()
@@ -214,10 +216,7 @@ class Works:
             digests.form(self.book, self._desk, self._present())
         except errors.DeliverybotError as error:  # a template of the mail; posts go on
             troubles.append(error)
-        pending = self.book.posts.select(states=_MAKEABLE)
-        present = self._present()
-        for post in pending:
-            self._write(post, present)
+        troubles += await self._write_all()
         if troubles:
             raise troubles[0]
 
@@ -237,7 +236,21 @@ class Works:
         present = self._present()
         return lambda row: digests.is_current(self.book, present, row)
 
-    def _write(self, post: records.Post, present: letters.Present) -> None:
+    async def _write_all(self) -> list[Exception]:
+        """Write every post; return the trouble with the machine that some of them had."""
+        troubles: list[Exception] = []
+        pending = self.book.posts.select(states=_MAKEABLE)
+        present = self._present()
+        for post in pending:
+            if self.stopping:
+                break
+            try:
+                await self._write(post, present)
+            except errors.ChildEnded as error:  # other posts go on
+                troubles.append(error)
+        return troubles
+
+    async def _write(self, post: records.Post, present: letters.Present) -> None:
         campaign = self.campaigns.get(post.campaign)
         if campaign is None or post.handed_at is not None:
             return
@@ -245,10 +258,12 @@ class Works:
         if case is None:
             return
         inputs = posts.fingerprint(post, campaign, present.inputs(case))
-        if inputs == post.inputs:
+        # What could not be written is tried once a start: a font may be there by now.
+        if inputs == post.inputs and (not post.problem or (post.id, inputs) in self._written):
             return
+        self._written.add((post.id, inputs))
         facts = material.facts(self.book, case, self.settings)
-        posts.write_one(
+        await posts.write_one(
             self.book, post, campaign, facts, inputs,
             settings=self.settings, ask=case.milestone.ask, now=self.clock(),
         )  # fmt: skip

@@ -13,7 +13,7 @@ import datetime as dt
 import email
 import hashlib
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -210,6 +210,16 @@ def csv(folder: pathlib.Path, count: int, slug: str = "faces") -> pathlib.Path:
     lines = [f"{n},Person {n},Town {n},Nowhere,person{n}@mail.example" for n in range(1, count + 1)]
     file.write_text("\n".join(["Id,Name,Town,Country,Email", *lines, ""]))
     return file
+
+
+def at_once(step: Coroutine[Any, Any, None]) -> None:
+    """Do a step that has nothing to wait for, inside a loop or outside of one."""
+    try:
+        step.send(None)
+    except StopIteration:
+        return
+    step.close()
+    raise AssertionError("the step waits for something: await it")
 
 
 def works(

@@ -204,8 +204,8 @@ CHANGES = [
     ('kind  = "csv"', 'kind = "hosted"', 9, 'kind = "hosted" is not in this version', '"csv"'),
     ("max_jump = 4", 'signers = "links"', 35, "'signers' must be attach, link or none", "'link'?"),
     ("max_jump = 4", "link_days = 0", 35, "'link_days'", ""),
-    ('outlet = "notes"', 'outlet = "notes"\ncard = true', 39, "'card' is not in this version",
-     "leave the line out"),
+    ('outlet = "notes"', 'outlet = "notes"\ncard_theme = "grey"', 39,
+     "'card_theme' must be light or dark", ""),
     # comments
     ("[delivery]", '[signers]\ncomments = "approved"\n[delivery]\nsigners = "none"', 35,
      "the letter is to name nobody", 'comments = "none"'),

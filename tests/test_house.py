@@ -77,6 +77,8 @@ DOORS = {
         "outlets.wire",
         "outlets.x",
     },
+    "pypdfium2": {"pdf.easel", "pdf.gate"},
+    "requests": {"outlets.bluesky", "outlets.mastodon", "outlets.wire", "outlets.x"},
     "regex": {"origins.selecting"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.

@@ -42,7 +42,7 @@ class Desk:
     def write(self) -> records.Post:
         """Write the texts as the daemon does, without rendering the letters."""
         for row in self.book.posts.select(states=["due", "held", "approved"]):
-            self.works._write(row, self.works._present())
+            build.at_once(self.works._write(row, self.works._present()))
         return self.row()
 
     def approve(self) -> records.Post:

@@ -97,7 +97,7 @@ def made(folder: pathlib.Path, **tokens: str) -> Iterator[House]:
         build.grow(book, plan, 100)
         works = build.works(book, [plan], settings, clock)
         for row in book.posts.select():
-            works._write(row, works._present())
+            build.at_once(works._write(row, works._present()))
         one = House(fake=fake, book=book, options=settings, plan=plan, clock=clock)
         assert set(one.states().values()) == {"approved"}
         yield one
@@ -307,7 +307,7 @@ async def test_what_may_be_there_is_neither_stale_nor_written_anew(
     house.clock.forward(days=2)
     works = build.works(house.book, [house.plan], house.options, house.clock)
     before = house.row("first-x").text
-    works._write(house.row("first-x"), works._present())
+    await works._write(house.row("first-x"), works._present())
     await house.publish()
     assert house.row("first-x").text == before
     assert house.row("first-x").state == "unsure"  # an equal post is there already

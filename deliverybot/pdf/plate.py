@@ -40,7 +40,7 @@ def main() -> int:
 
 def _report(job: dict[str, Any]) -> dict[str, Any]:
     html = pathlib.Path(job["html"]).read_text(encoding="utf-8")
-    heard = _Ear()
+    heard = Ear()
     try:
         pages = _render(job, html, heard)
     except RecursionError:
@@ -61,8 +61,22 @@ def _report(job: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def _render(job: dict[str, Any], html: str, heard: _Ear) -> int:
+def _render(job: dict[str, Any], html: str, heard: Ear) -> int:
     """Render into the unfinished file and return the number of pages."""
+    document = laid_out(job, html, heard)
+    _inspect(document, heard)
+    buffer = io.BytesIO()
+    document.write_pdf(buffer)
+    with files.whole(pathlib.Path(job["out"])) as out:
+        out.write(buffer.getbuffer())
+    return len(document.pages)
+
+
+def laid_out(job: dict[str, Any], html: str, heard: Ear, style: str = "") -> Any:  # noqa: ANN401 - WeasyPrint has no types
+    """Lay a page out, in a process with limits; return WeasyPrint's document.
+
+    `style` gives way to the page's own style sheets.
+    """
     import weasyprint  # noqa: PLC0415 - only after the limits are set
 
     class Fetcher(weasyprint.urls.URLFetcher):  # type: ignore[misc]
@@ -82,20 +96,13 @@ def _render(job: dict[str, Any], html: str, heard: _Ear) -> int:
     logger = logging.getLogger("weasyprint")
     logger.handlers[:] = [heard]
     logger.setLevel(logging.WARNING)
-    fetcher = Fetcher()
-    document = weasyprint.HTML(
-        string=html, base_url=f"https://{_LETTER}/", url_fetcher=fetcher
-    ).render()
+    page = weasyprint.HTML(string=html, base_url=f"https://{_LETTER}/", url_fetcher=Fetcher())
+    document = page.render(stylesheets=[weasyprint.CSS(string=style)] if style else None)
     heard.reading = None
-    _inspect(document, heard)
-    buffer = io.BytesIO()
-    document.write_pdf(buffer)
-    with files.whole(pathlib.Path(job["out"])) as out:
-        out.write(buffer.getbuffer())
-    return len(document.pages)
+    return document
 
 
-def _inspect(document: Any, heard: _Ear) -> None:  # noqa: ANN401 - WeasyPrint has no types
+def _inspect(document: Any, heard: Ear) -> None:  # noqa: ANN401 - WeasyPrint has no types
     """Look at what the page came to: what markup hides from `check` cannot hide here."""
     links = [link[:2] for page in document.pages for link in page.links]
     found = {
@@ -132,11 +139,13 @@ def _bytes(url: str, path: pathlib.Path) -> bytes:
     return base64.b64decode(raw) if head.endswith(";base64") else raw
 
 
-class _Ear(logging.Handler):
+class Ear(logging.Handler):
     """Hears what WeasyPrint says and turns it into faults."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "letter") -> None:
+        """Hear nothing yet; `what` names the page in faults."""
         super().__init__()
+        self.what = what
         self.faults: list[errors.Fault] = []
         self.missing: dict[int, int] = {}
         #: The style sheet being read, to say where a warning belongs.
@@ -147,7 +156,7 @@ class _Ear(logging.Handler):
         shown = url.removeprefix(f"https://{_LETTER}/")
         self._add(
             "fault",
-            f"the letter wants {shown[:120]!r}, which is no file of its folder",
+            f"the {self.what} wants {shown[:120]!r}, which is no file of its folder",
             "save the file in the letter's folder; nothing else is read",
         )
 

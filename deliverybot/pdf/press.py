@@ -1,7 +1,7 @@
 """The press: HTML to PDF in a child process that can neither reach out nor run on.
 
-The child (``deliverybot.pdf.plate``) holds WeasyPrint.  It reads only the
-letter's folder and the theme.
+The child (``deliverybot.pdf.plate``, for milestone cards ``deliverybot.pdf.easel``)
+holds WeasyPrint.  It reads only the letter's folder and the theme.
 """
 
 from __future__ import annotations
@@ -58,6 +58,37 @@ async def press(
     if "pages" not in report:
         raise errors.LetterError(faults)
     return Pressed(faults=faults, **report)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Painted:
+    """A picture of a page; empty where a fault keeps it from being one."""
+
+    png: bytes
+    #: As of `Pressed`.
+    faults: list[errors.Fault]
+
+
+async def paint(
+    html: str,
+    *,
+    folder: pathlib.Path | None,
+    theme: pathlib.Path,
+    limits: child.Limits,
+) -> Painted:
+    """Turn a milestone card's page into a PNG: the same page into the same bytes.
+
+    Raises errors.LetterError when a limit is hit.
+    """
+    with tempfile.TemporaryDirectory(prefix="deliverybot-press-") as name:
+        work = pathlib.Path(name)
+        out = work / "card.png"
+        job = _job(html, folder, theme, out, work)
+        report = await child.run(
+            "deliverybot.pdf.easel", job, what="painting the card", limits=limits, work=work
+        )
+        faults = [errors.Fault(**fault) for fault in report["faults"]]
+        return Painted(png=out.read_bytes() if out.is_file() else b"", faults=faults)
 
 
 def _job(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from deliverybot import errors
+from deliverybot.render import card as cards
 from deliverybot.render import digest, facts, message, page, shelf, words
 
 Facts = facts.Facts
@@ -13,10 +14,12 @@ Mail = message.Mail
 Text = message.Text
 
 Part = facts.Part
+Card = cards.Card
 Digest = digest.Facts
 Section = digest.Section
 
 letter = page.letter
+card = cards.card
 cover = page.cover
 listing = page.listing
 mail = message.mail

@@ -236,6 +236,11 @@ def _with_head(page: str, files: shelf.Shelf, facts: said.Facts) -> str:
     )
     if files.inside("letter.css"):
         head += f'<link rel="stylesheet" href="{LETTER_URL}letter.css">\n'
+    return with_head(page, head)
+
+
+def with_head(page: str, head: str) -> str:
+    """Put something at the start of a page's head."""
     found = _HEAD.search(page)
     at = found.end() if found else 0
     return page[:at] + "\n" + head + page[at:]

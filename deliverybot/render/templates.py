@@ -63,6 +63,8 @@ VARIABLES = frozenset(
         "direction", "volumes", "order", "comments", "signers_url", "signers_until",
     }
 )  # fmt: skip
+#: What a card may print besides.
+CARD = frozenset({"bar", "percent", "reached", "card_theme", "signatures_word", "goal_word"})
 #: What a letter may show besides; a mail or a post has no room for it.
 FIGURES = frozenset({"growth", "places"})
 #: What a template may call, with what: first what must be given, then what may.

@@ -9,6 +9,44 @@ import babel
 import babel.dates
 import babel.numbers
 
+#: Words before a number, so that none has to bend with it.
+_LABELS = {
+    "en": ("Signatures", "Goal"),
+    "ar": ("التوقيعات", "الهدف"),
+    "bn": ("স্বাক্ষর", "লক্ষ্য"),
+    "ca": ("Signatures", "Objectiu"),
+    "cs": ("Podpisy", "Cíl"),
+    "da": ("Underskrifter", "Mål"),
+    "de": ("Unterschriften", "Ziel"),
+    "el": ("Υπογραφές", "Στόχος"),
+    "es": ("Firmas", "Meta"),
+    "fa": ("امضاها", "هدف"),
+    "fi": ("Allekirjoitukset", "Tavoite"),
+    "fr": ("Signatures", "Objectif"),
+    "he": ("חתימות", "יעד"),
+    "hi": ("हस्ताक्षर", "लक्ष्य"),
+    "hu": ("Aláírások", "Cél"),
+    "id": ("Tanda tangan", "Target"),
+    "it": ("Firme", "Obiettivo"),
+    "ja": ("署名", "目標"),
+    "ko": ("서명", "목표"),
+    "nb": ("Underskrifter", "Mål"),
+    "nl": ("Handtekeningen", "Doel"),
+    "no": ("Underskrifter", "Mål"),
+    "pl": ("Podpisy", "Cel"),
+    "pt": ("Assinaturas", "Meta"),
+    "ro": ("Semnături", "Obiectiv"),
+    "ru": ("Подписи", "Цель"),
+    "sv": ("Underskrifter", "Mål"),
+    "th": ("ผู้ลงชื่อ", "เป้าหมาย"),
+    "tr": ("İmzalar", "Hedef"),
+    "uk": ("Підписи", "Мета"),
+    "ur": ("دستخط", "ہدف"),
+    "vi": ("Chữ ký", "Mục tiêu"),
+    "zh": ("签名", "目标"),
+    "zh-Hant": ("簽名", "目標"),
+}
+
 
 @functools.cache
 def locale(language: str) -> babel.Locale:
@@ -70,3 +108,10 @@ def percent(share: float, language: str) -> str:
 def direction(language: str) -> str:
     """Say which way the language is written: ``ltr`` or ``rtl``."""
     return locale(language).text_direction
+
+
+def labels(language: str) -> tuple[str, str]:
+    """Return "Signatures" and "Goal" as labels of a number; English where we know no others."""
+    known = locale(language)
+    script = "Hant" if known.territory in {"HK", "MO", "TW"} else known.script
+    return _LABELS.get(f"{known.language}-{script}") or _LABELS.get(known.language, _LABELS["en"])
