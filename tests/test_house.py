@@ -69,7 +69,6 @@ DOORS = {
     },
     "pydantic_core": {"campaign", "faults"},
     "pydantic_settings": {"config"},
-    "pypdfium2": {"pdf.gate"},
     "requests": {
         "outlets.bluesky",
         "outlets.mastodon",
@@ -78,7 +77,6 @@ DOORS = {
         "outlets.x",
     },
     "pypdfium2": {"pdf.easel", "pdf.gate"},
-    "requests": {"outlets.bluesky", "outlets.mastodon", "outlets.wire", "outlets.x"},
     "regex": {"origins.selecting"},
     "rich": {"cli"},
     # Our own ledger, and the databases that signatures are read from.
