@@ -15,6 +15,8 @@ import pydantic
 from deliverybot import faults, values
 
 _Secret = pydantic.SecretStr
+#: Dollars that a network charges for one post.
+_Price = Annotated[float, pydantic.Field(ge=0, le=1000)]
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -63,6 +65,10 @@ class XOutlet(values.Section):
     access_token: _Secret = _Secret("")
     #: Belongs to `access_token`.
     access_token_secret: _Secret = _Secret("")
+    #: Dollars that X charges for a post without a link.
+    price: _Price = 0.015
+    #: Dollars for a post with a link, or with a bare domain, which X makes one of.
+    price_with_link: _Price = 0.20
     #: Seconds for one request.
     timeout: _Above0 = 30
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from deliverybot import (
     agenda,
+    allowances,
     approvals,
     config,
     failures,
@@ -68,6 +69,8 @@ class Standing:
     reached: tuple[tuple[int | str, dt.datetime], ...]
     deliveries: dict[str, int]
     posts: dict[str, int]
+    #: What they have cost, by outlet, in millionths of a dollar.
+    spent: dict[str, int]
     #: What came back, by kind.
     returns: dict[str, int]
     #: What waits or is wrong, in words.
@@ -95,6 +98,7 @@ class Standing:
             "reached": [{"at": at, "on": on} for at, on in self.reached],
             "deliveries": self.deliveries,
             "posts": self.posts,
+            "spent": {outlet: cost / 1_000_000 for outlet, cost in self.spent.items()},
             "returns": self.returns,
             "reasons": list(self.reasons),
         }
@@ -251,6 +255,7 @@ def _standing(
         ),
         deliveries=dict(collections.Counter(row.state for row in letters)),
         posts=dict(collections.Counter(row.state for row in posts)),
+        spent=allowances.spent(posts),
         returns={},
         reasons=tuple(reasons),
     )

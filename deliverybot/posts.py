@@ -11,8 +11,8 @@ import hashlib
 import logging
 from collections.abc import Mapping
 
+from deliverybot import allowances, cards, config, errors, ledger, model, outlets, render
 from deliverybot import campaign as campaigns
-from deliverybot import cards, config, errors, ledger, model, outlets, render
 from deliverybot.ledger import records
 
 log = logging.getLogger(__name__)
@@ -48,37 +48,56 @@ async def write_one(  # noqa: PLR0913 - one post and all that decides on it
     rule = rule_of(campaign, row.outlet)
     if rule is None:
         return
-    text = render.post(settings.letters / campaign.letter, rule.template, facts)
-    faults = list(text.faults)
-    if not any(fault.level == "fault" for fault in faults):
-        faults += _length(outlets.open_outlet(row.outlet, settings), text.text)
-    card = cards.Card(faults=[])
-    if rule.card:
-        card = await cards.make(campaign, rule.card_theme, facts, settings)
-        faults += card.faults
-    # The same fault may be in the text and on the card.
-    stops = [str(fault) for fault in faults if fault.level == "fault"]
-    problem = "\n".join(dict.fromkeys(stops))
-    image = book.news.keep(card.png) if card.png else ""
-    values = {
-        "text": text.text,
-        "image": image,
-        "alt": card.alt,
-        "language": campaign.language,
-        "inputs": inputs,
-        "digest": digest(row.outlet, text.text, image, card.alt),
-        "problem": problem,
-    }
-    same = all(getattr(row, name) == values[name] for name in ("digest", "problem", "language"))
-    if row.state != model.Post.DUE and same:
+    values = await _frozen(book, row, campaign, facts, inputs, settings)
+    names = ("digest", "problem", "language", "cost")
+    if row.state != model.Post.DUE and all(getattr(row, name) == values[name] for name in names):
         book.posts.note_inputs(row, inputs)
         return
+    problem = values["problem"]
     # Held without a problem, somebody holds it: no rule takes that back.
     by_hand = row.state == model.Post.HELD and not row.problem
     approve = not ask and not by_hand and rule.approval == "none"
     why = "cannot be posted as it stands" if problem else "written; waits for approval"
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
         book.posts.freeze(row, values, approve=approve, why=why, now=now)
+
+
+async def _frozen(
+    book: ledger.Ledger,
+    row: records.Post,
+    campaign: campaigns.Campaign,
+    facts: render.Facts,
+    inputs: str,
+    settings: config.Settings,
+) -> dict[str, object]:
+    """Return what is frozen of a post, or the problem that keeps it from being posted."""
+    rule = rule_of(campaign, row.outlet)
+    if rule is None:
+        raise AssertionError("write_one has looked")
+    text = render.post(settings.letters / campaign.letter, rule.template, facts)
+    faults, cost = list(text.faults), 0
+    if not any(fault.level == "fault" for fault in faults):
+        outlet = outlets.open_outlet(row.outlet, settings)
+        faults += _length(outlet, text.text)
+        cost = outlet.cost(_draft(row, campaign, text.text))
+        faults += allowances.too_dear(book, row, rule, cost)
+    card = cards.Card(faults=[])
+    if rule.card:
+        card = await cards.make(campaign, rule.card_theme, facts, settings)
+        faults += card.faults
+    image = book.news.keep(card.png) if card.png else ""
+    # The same fault may be in the text and on the card.
+    stops = [str(fault) for fault in faults if fault.level == "fault"]
+    return {
+        "text": text.text,
+        "image": image,
+        "alt": card.alt,
+        "language": campaign.language,
+        "cost": cost,
+        "inputs": inputs,
+        "digest": digest(row.outlet, text.text, image, card.alt),
+        "problem": "\n".join(dict.fromkeys(stops)),
+    }
 
 
 def fingerprint(row: records.Post, campaign: campaigns.Campaign, letter_inputs: str) -> str:
@@ -128,6 +147,13 @@ def wanted(row: records.Post, known: Mapping[str, campaigns.Campaign]) -> bool:
 def rule_of(campaign: campaigns.Campaign, outlet: str) -> campaigns.PostRules | None:
     """Return what a campaign says of posts on an outlet; None where it tells nothing there."""
     return next((rule for rule in campaign.posts if rule.outlet == outlet), None)
+
+
+def _draft(row: records.Post, campaign: campaigns.Campaign, text: str) -> outlets.Draft:
+    return outlets.Draft(
+        key=row.key, text=text, campaign=campaign.slug, title=campaign.title,
+        language=campaign.language,
+    )  # fmt: skip
 
 
 def _length(outlet: outlets.Outlet, text: str) -> list[errors.Fault]:

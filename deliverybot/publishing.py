@@ -18,8 +18,8 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
+from deliverybot import allowances, config, errors, ledger, model, outlets, posts
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, model, outlets, posts
 from deliverybot.ledger import news, queue, records
 
 log = logging.getLogger(__name__)
@@ -87,15 +87,11 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     A crash between 1 and 5 leaves `sending`; `recover` asks the outlet.
     """
     now = desk.clock()
-    if row.approved_digest != posts.digest_of(row):
-        _hold(book, row, "the post is not the one that was approved", now)
+    outlet = _outlet(book, row, desk, now)
+    if outlet is None:
         return True
-    try:
-        outlet = desk.outlets.get(row.outlet)
-    except errors.DeliverybotError as error:
-        _hold(book, row, str(error), now)
-        return True
-    claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now)
+    spend = _rule(row, desk).most_spent if row.cost else None
+    claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now, spend=spend)
     if claim is None:
         return True
     post = draft(book, dataclasses.replace(row, first_try=row.first_try or claim.at))
@@ -112,6 +108,30 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
         reply = _settled(await look(outlet, post), reply)
     _settle(book, row, claim, reply, desk, doubt=doubt)
     return not _rest(book, row, reply, desk)
+
+
+def _outlet(
+    book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime
+) -> outlets.Outlet | None:
+    """Return where an approved post goes; None, and it is held, where it may not go."""
+    if row.approved_digest != posts.digest_of(row):
+        _hold(book, row, "the post is not the one that was approved", now)
+        return None
+    if dear := allowances.too_dear(book, row, _rule(row, desk), row.cost):
+        _hold(book, row, str(dear[0]), now, problem=str(dear[0]))
+        return None
+    try:
+        return desk.outlets.get(row.outlet)
+    except errors.DeliverybotError as error:
+        _hold(book, row, str(error), now)
+        return None
+
+
+def _rule(row: records.Post, desk: Desk) -> campaigns.PostRules:
+    """Return what its campaign says of a post; the mildest where it says nothing there."""
+    campaign = desk.campaigns.get(row.campaign)
+    told = campaign and posts.rule_of(campaign, row.outlet)
+    return told or campaigns.PostRules(outlet=row.outlet)
 
 
 async def _handed(
@@ -275,10 +295,13 @@ def _rest(book: ledger.Ledger, row: records.Post, reply: model.Reply, desk: Desk
 # --- writing it down ----------------------------------------------------------------------------
 
 
-def _hold(book: ledger.Ledger, row: records.Post, why: str, now: dt.datetime) -> None:
+def _hold(
+    book: ledger.Ledger, row: records.Post, why: str, now: dt.datetime, *, problem: str = ""
+) -> None:
     """Take the approval back, unless somebody has moved the row just now."""
+    values = {**queue.UNAPPROVED, "problem": problem}
     with contextlib.suppress(errors.WrongState):
-        book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=queue.UNAPPROVED)
+        book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=values)
 
 
 def _settle(

@@ -146,3 +146,10 @@ class PostRules(values.Section):
     card: bool = False
     #: Whether the card is dark on light, or light on dark.
     card_theme: Literal["light", "dark"] = "light"
+    #: Dollars that the campaign may spend on this outlet in all; without a limit, if not given.
+    spend: values.Dollars | None = None
+
+    @property
+    def most_spent(self) -> int | None:
+        """`spend` in millionths of a dollar; None where there is no limit."""
+        return None if self.spend is None else values.dollars(self.spend)

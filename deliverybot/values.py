@@ -54,6 +54,14 @@ def size(text: str) -> int:
     return amount
 
 
+def dollars(text: str) -> int:
+    """Return the millionths of a dollar of "5.00"."""
+    found = re.fullmatch(r"([0-9]{1,6})(?:\.([0-9]{1,6}))?", text.strip())
+    if not found:
+        raise faults.wrong(f"{text!r} is no sum in dollars", 'digits and a point: "5.00"')
+    return int(found[1]) * 1_000_000 + int((found[2] or "").ljust(6, "0"))
+
+
 def budget(text: str) -> tuple[int, int]:
     """Return (mails, seconds) of "1/week"; a month is 30 days."""
     found = re.fullmatch(r"([1-9][0-9]{0,4})\s*/\s*(hour|day|week|month)", text.strip())
@@ -239,11 +247,10 @@ def holidays(text: str) -> str:
 def encoding(text: str) -> str:
     """Return the text if Python can decode it."""
     try:
-        known = codecs.lookup(text)
+        codecs.lookup(text)
         "".encode(text)
     except (LookupError, ValueError):
         raise faults.wrong(f"unknown encoding {text!r}", '"utf-8", "cp1252", "utf-16"') from None
-    del known
     return text
 
 
@@ -373,6 +380,7 @@ Day = Annotated[dt.date, pydantic.AfterValidator(day)]
 Duration = Annotated[str, _checked(seconds)]
 Delay = Annotated[str, _checked(delay)]
 Size = Annotated[str, _checked(size)]
+Dollars = Annotated[str, _checked(dollars)]
 Budget = Annotated[str, _checked(budget)]
 Cron = Annotated[str, _checked(cron)]
 Address = Annotated[str, _checked(address)]

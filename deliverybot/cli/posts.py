@@ -46,6 +46,7 @@ def _post(row: records.Post) -> dict[str, Any]:
         "state": row.state,
         "text": row.text,
         "url": row.url or None,
+        "cost": row.cost / 1_000_000,
         "attempts": row.attempts,
         "reply": row.reply or None,
         "next_try": row.next_try,

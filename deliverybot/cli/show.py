@@ -47,6 +47,12 @@ def _listed(one: overview.Standing) -> str:
     return f"{one.listed} may be named, {one.hidden} may not"
 
 
+def _spent(one: overview.Standing) -> str:
+    from deliverybot import allowances
+
+    return ", ".join(f"{allowances.money(cost)} on {name}" for name, cost in one.spent.items())
+
+
 def _show(state: overview.Status) -> None:
     for one in state.campaigns:
         goal = f" of {one.goal}" if one.goal else ""
@@ -66,6 +72,7 @@ def _show(state: overview.Status) -> None:
                 ("  reached", ", ".join(f"{key} on {on:%Y-%m-%d}" for key, on in one.reached)),
                 ("  deliveries", out.counts(one.deliveries)),
                 ("  posts", out.counts(one.posts)),
+                ("  spent", _spent(one)),
                 ("  came back", out.counts(one.returns)),
             ]
         )

@@ -180,12 +180,13 @@ class Queue(rows.Rows[rows.Row]):
         now: dt.datetime,
         quotas: Sequence[Quota] = (),
         pace: pacing.Pace | None = None,
+        spend: int | None = None,
     ) -> Claim | None:
         """Move a ready row to `sending` under a new fencing number.
 
         None when somebody else was faster, other bytes were approved since, a
         newer milestone has taken the row's place, its address is suppressed, or
-        one of `quotas` or `pace` is used up (all checked in the same transaction,
+        one of `quotas`, `pace` or `spend` is used up (all checked in the same transaction,
         for all who work on this ledger).
         """
         with self._db.change() as tx:
@@ -202,7 +203,8 @@ class Queue(rows.Rows[rows.Row]):
             # A letter counts once, and is not left half sent.
             if not _begun(current) and any(self._used(tx, current, one) for one in quotas):
                 return None
-            if pace is not None and self._too_fast(tx, current, pace):
+            fast = pace is not None and self._too_fast(tx, current, pace)
+            if fast or (spend is not None and self._too_dear(tx, current, spend)):
                 return None
             values = {
                 "fence": current.fence + 1,
@@ -337,6 +339,11 @@ class Queue(rows.Rows[rows.Row]):
     def _too_fast(self, tx: sa.Connection, row: rows.Row, pace: pacing.Pace) -> bool:
         email = row.email if isinstance(row, records.Delivery) else ""
         return bool(pacing.crowd(tx, pace).why_not(email))
+
+    def _too_dear(self, tx: sa.Connection, row: rows.Row, spend: int) -> bool:
+        if not isinstance(row, records.Post):
+            return False
+        return self._spent(tx, row.campaign, row.outlet, row.id) + row.cost > spend
 
     def _used(self, tx: sa.Connection, row: rows.Row, quota: Quota) -> bool:
         if not isinstance(row, records.Delivery):

@@ -130,7 +130,23 @@ class Rows(Generic[Row]):
         with self._db.read() as tx:
             return tx.scalar(query) is not None
 
+    def spent(self, campaign: str, outlet: str, *, besides: int = 0) -> int:
+        """Return what a campaign's posts on an outlet cost, in millionths of a dollar."""
+        with self._db.read() as tx:
+            return self._spent(tx, campaign, outlet, besides)
+
     # -- inside a transaction
+
+    def _spent(self, tx: sa.Connection, campaign: str, outlet: str, besides: int) -> int:
+        """Add up what is there, or may be: a post that was certainly not taken costs nothing."""
+        t = self._t
+        query = (
+            sa.select(sa.func.coalesce(sa.func.sum(t.c.cost), 0))
+            .join(_C, t.c.campaign_id == _C.c.id)
+            .where(_C.c.slug == campaign, self._aim == outlet, t.c.id != besides)
+            .where(t.c.handed_at.is_not(None) | (t.c.state == "posted"))
+        )
+        return int(tx.scalar(query) or 0)
 
     def move_in(
         self,

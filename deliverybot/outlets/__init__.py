@@ -98,6 +98,10 @@ class Outlet(abc.ABC):
         """Count a text as the network does."""
         return len(text)
 
+    def cost(self, post: Draft) -> int:  # noqa: ARG002 - most take nothing
+        """Return what the network charges for a post, in millionths of a dollar."""
+        return 0
+
     @abc.abstractmethod
     async def publish(self, post: Draft) -> model.Reply:
         """Post it: DONE with its url, LATER, REFUSED or UNSURE.

@@ -82,6 +82,13 @@ class X(outlets.Outlet):
         return int(twitter_text.parse_tweet(text).weightedLength)
 
     @typing_extensions.override
+    def cost(self, post: outlets.Draft) -> int:
+        """Return the price of a post, with or without a link: bare domains are links on X."""
+        linked = bool(twitter_text.extract_urls(post.text))
+        price = self._settings.price_with_link if linked else self._settings.price
+        return round(price * 1_000_000)
+
+    @typing_extensions.override
     async def publish(self, post: outlets.Draft) -> model.Reply:
         """Post it once; see `outlets.Outlet`."""
         if missing := self._missing():
