@@ -121,7 +121,6 @@ class Campaign(values.Section):
 _EXPORT = 'export the signatures to a file and use kind = "csv" or kind = "jsonl"'
 _LATER: Mapping[places.Path, str] = {
     ("source", "kind", "hosted"): _EXPORT,
-    ("posts", "*", "approval", "first"): 'use approval = "each" or approval = "none"',
 }
 _CONSENT = """say what signing meant:
     [consent]

@@ -179,11 +179,7 @@ def status(
         reasons += _term_reasons(campaign, standing, now)
         reasons += _forbidden_reasons(campaign, forbidden)
         reasons += _waiting_reasons(letters, outlook)
-        reasons += [
-            f"post {row.id} on {row.outlet} cannot go: the campaign tells nothing there any more"
-            for row in posts
-            if row.state in {"approved", "retrying"} and not news_of.wanted(row, known)
-        ]
+        reasons += _post_reasons(posts, campaign, known, now)
         one = _standing(book, campaign, standing, letters, posts, reasons, now)
         returns = back.get(campaign.slug, {})
         found.append(dataclasses.replace(one, returns=returns, failing_since=since))
@@ -361,6 +357,21 @@ def _row_reasons(letters: list[records.Delivery], posts: list[records.Post]) -> 
         elif row.state == "cancelled" and row.why.startswith("no news"):
             reasons.append(f"{what} was not posted: {row.why}")
     return reasons
+
+
+def _post_reasons(
+    posts: list[records.Post],
+    campaign: campaigns.Campaign,
+    known: Mapping[str, campaigns.Campaign],
+    now: dt.datetime,
+) -> Iterator[str]:
+    """Say which approved posts cannot go, and which wait for their hours."""
+    for row in posts:
+        what = f"post {row.id} on {row.outlet}"
+        if row.state in {"approved", "retrying"} and not news_of.wanted(row, known):
+            yield f"{what} cannot go: the campaign tells nothing there any more"
+        elif coming := allowances.prospect(campaign, row, now):
+            yield f"{what} {coming}"
 
 
 def _forbidden_reasons(

@@ -56,7 +56,7 @@ async def write_one(  # noqa: PLR0913 - one post and all that decides on it
     problem = values["problem"]
     # Held without a problem, somebody holds it: no rule takes that back.
     by_hand = row.state == model.Post.HELD and not row.problem
-    approve = not ask and not by_hand and rule.approval == "none"
+    approve = not by_hand and allowances.by_rule(book, row, rule, ask=ask)
     why = "cannot be posted as it stands" if problem else "written; waits for approval"
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
         book.posts.freeze(row, values, approve=approve, why=why, now=now)
@@ -74,12 +74,15 @@ async def _frozen(
     rule = rule_of(campaign, row.outlet)
     if rule is None:
         raise AssertionError("write_one has looked")
-    text = render.post(settings.letters / campaign.letter, rule.template, facts)
+    text = render.post(
+        settings.letters / campaign.letter, rule.template, allowances.sayable(rule, facts)
+    )
     faults, cost = list(text.faults), 0
     if not any(fault.level == "fault" for fault in faults):
         outlet = outlets.open_outlet(row.outlet, settings)
         faults += _length(outlet, text.text)
         cost = outlet.cost(_draft(row, campaign, text.text))
+        faults += allowances.linked(campaign, rule, outlet, text.text)
         faults += allowances.too_dear(book, row, rule, cost)
     card = cards.Card(faults=[])
     if rule.card:
@@ -146,7 +149,7 @@ def wanted(row: records.Post, known: Mapping[str, campaigns.Campaign]) -> bool:
 
 def rule_of(campaign: campaigns.Campaign, outlet: str) -> campaigns.PostRules | None:
     """Return what a campaign says of posts on an outlet; None where it tells nothing there."""
-    return next((rule for rule in campaign.posts if rule.outlet == outlet), None)
+    return allowances.rule_of(campaign, outlet)
 
 
 def _draft(row: records.Post, campaign: campaigns.Campaign, text: str) -> outlets.Draft:

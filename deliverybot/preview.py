@@ -11,8 +11,8 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 
-from deliverybot import campaign as campaigns
 from deliverybot import (
+    allowances,
     config,
     errors,
     ledger,
@@ -24,6 +24,7 @@ from deliverybot import (
     render,
     signatures,
 )
+from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
 from deliverybot.mail import built, dkim, frozen, identity, message
 
@@ -114,7 +115,7 @@ def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, f
         return _shown(case_, settings, mail.subject, mail.text)
     parts = []
     for rule in case_.campaign.posts:
-        post = render.post(folder, rule.template, facts)
+        post = render.post(folder, rule.template, allowances.sayable(rule, facts))
         render.require(post.faults)
         parts.append(f"--- {rule.outlet}\n{post.text}")
     return "\n".join(parts)

@@ -58,7 +58,9 @@ async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
     waiting = collections.defaultdict[str, list[records.Post]](list)
     left_alone = {rest.outlet for rest in resting(book, desk.settings, now)}
     for row in book.posts.ready(now):
-        if row.outlet not in left_alone and posts.wanted(row, desk.campaigns):
+        if row.outlet in left_alone or not posts.wanted(row, desk.campaigns):
+            continue
+        if allowances.opens(desk.campaigns[row.campaign], row.outlet, now) <= now:
             waiting[row.outlet].append(row)
     troubles = await asyncio.gather(
         *(_in_turn(book, rows, desk) for rows in waiting.values()), return_exceptions=True

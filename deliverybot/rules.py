@@ -10,6 +10,7 @@ import pydantic
 
 from deliverybot import faults, hours, spans, values
 
+_Hours = hours.Hours
 _Percent = Annotated[int, pydantic.Field(ge=1, le=1000)]
 
 
@@ -140,14 +141,23 @@ class PostRules(values.Section):
     outlet: values.Name
     #: File in the letter's folder.
     template: values.FileName = "post.txt"
-    #: Whether a person approves each post.
-    approval: Literal["each", "none"] = "each"
+    #: Whether a person approves each post, the first one on this outlet, or none.
+    approval: Literal["each", "first", "none"] = "each"
+    #: Whether posts may have a link; false: `url` is empty, and a text that still has one waits.
+    link: bool = True
+    #: When posts go, on the campaign's clock, such as "Mon-Sun 08:00-22:00"; always, if not given.
+    hours: values.OfficeHours | None = None
     #: Whether a picture with the count goes with the text: a card.
     card: bool = False
     #: Whether the card is dark on light, or light on dark.
     card_theme: Literal["light", "dark"] = "light"
     #: Dollars that the campaign may spend on this outlet in all; without a limit, if not given.
     spend: values.Dollars | None = None
+
+    @property
+    def open(self) -> _Hours | None:
+        """`hours`, read; None where posts go at any time."""
+        return None if self.hours is None else _Hours.parse(self.hours)
 
     @property
     def most_spent(self) -> int | None:

@@ -10,6 +10,7 @@ from deliverybot import errors, model
 from deliverybot.cli import moves, out
 
 if TYPE_CHECKING:
+    from deliverybot import config
     from deliverybot.ledger import records
 
 
@@ -63,9 +64,19 @@ def _post(row: records.Post) -> dict[str, Any]:
 @out.pass_call
 def posts_show(call: out.Call, ident: int, as_json: bool) -> None:
     """Show one post: its text, every try and every change."""
-    book = call.book(call.settings())
+    settings = call.settings()
+    book = call.book(settings)
     row = book.posts.get(ident)
-    moves.show(book, "post", row, _post(row), as_json=as_json)
+    moves.show(book, "post", row, _post(row) | _waits(row, settings), as_json=as_json)
+
+
+def _waits(row: records.Post, settings: config.Settings) -> dict[str, Any]:
+    """Return until when an approved post waits for its hours, and why."""
+    from deliverybot import allowances, campaign
+
+    known = {one.slug: one for one in campaign.readable(settings.schedules)}
+    coming = allowances.prospect(known.get(row.campaign), row, out.now())
+    return {"goes_at": coming and coming.at, "waits_why": coming and str(coming)}
 
 
 @posts.command("approve")

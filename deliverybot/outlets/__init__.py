@@ -15,6 +15,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import pathlib
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -23,6 +24,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from deliverybot import config, errors, model, plugins, values
 
 T = TypeVar("T")
+_LINK = re.compile(r"(?i)\bhttps?://[^\s<>\"]+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,10 @@ class Outlet(abc.ABC):
     def length(self, text: str) -> int:
         """Count a text as the network does."""
         return len(text)
+
+    def links(self, text: str) -> list[str]:
+        """Return what the network makes a link of."""
+        return _LINK.findall(text)
 
     def cost(self, post: Draft) -> int:  # noqa: ARG002 - most take nothing
         """Return what the network charges for a post, in millionths of a dollar."""

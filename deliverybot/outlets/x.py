@@ -82,6 +82,11 @@ class X(outlets.Outlet):
         return int(twitter_text.parse_tweet(text).weightedLength)
 
     @typing_extensions.override
+    def links(self, text: str) -> list[str]:
+        """Return links, and bare domains, which are links on X."""
+        return twitter_text.extract_urls(text) or super().links(text)
+
+    @typing_extensions.override
     def cost(self, post: outlets.Draft) -> int:
         """Return the price of a post, with or without a link: bare domains are links on X."""
         linked = bool(twitter_text.extract_urls(post.text))
