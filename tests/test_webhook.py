@@ -267,6 +267,36 @@ def test_a_ledger_that_fails_is_no_yes(tmp_path: pathlib.Path) -> None:
         assert site.send(json.dumps({"name": "Ada"}), path)[0] == 503
 
 
+async def test_a_slip_in_columns_loses_no_name(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "json", 'columns = { name = "fullname" }\n') as site:
+        site.send(json.dumps({"full_name": "Ada", "id": "1"}))
+        reading = await site.read()
+        assert "none of the calls that wait has a name" in reading.problem
+        assert "'full_name'" in reading.problem
+        assert "Ada" not in reading.problem
+        assert site.store.count("faces") == 1
+        source = site.plan.source.model_copy(update={"columns": {"name": "full_name"}})
+        site.plan = site.plan.model_copy(update={"source": source})
+        assert (await site.read()).new == 1
+        assert site.names() == ["Ada"]
+        # From then on one without a name is one who gave none, and holds up nobody.
+        site.send(json.dumps({"id": "2"}))
+        assert (await site.read()).new == 1
+        assert site.names() == ["Ada", ""]
+
+
+@pytest.mark.parametrize("body", ["[[[1, 2]]]", "[[]]", "[1]", "1", '["ab"]', '[[["name", "A"]]]'])
+async def test_what_is_no_object_is_left_out_and_holds_nobody_up(
+    tmp_path: pathlib.Path, body: str
+) -> None:
+    with running(tmp_path, "json") as site:
+        assert site.send(body)[0] == 200
+        assert site.send(json.dumps({"name": "Ada"}))[0] == 200
+        reading = await site.read()
+        assert not reading.problem
+        assert site.names() == ["Ada"]
+
+
 # --- nobody else --------------------------------------------------------------------------------
 
 

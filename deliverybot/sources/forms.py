@@ -18,8 +18,11 @@ Reader = Callable[[Any, str], Iterator[Object]]
 def plain(content: Any, form: str) -> Iterator[Object]:  # noqa: ANN401 - JSON
     """Read one object or a list of objects of somebody's own site."""
     for one in content if isinstance(content, list) else [content]:
+        # A list of pairs would do for dict(), and have keys that are no texts.
+        if not isinstance(one, Mapping):
+            raise TypeError
         if not form or str(one["form"]) == form:
-            yield dict(one)
+            yield one
 
 
 def action_network(content: Any, form: str) -> Iterator[Object]:  # noqa: ANN401 - JSON

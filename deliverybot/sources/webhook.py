@@ -6,8 +6,9 @@ cannot be read is told of and left out; nobody can send it again.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import typing_extensions
@@ -18,6 +19,7 @@ from deliverybot.sources import columns, files, forms, kinds, objects
 
 #: Calls that one page is made of.
 _CALLS = 500
+_NAMES = frozenset(("name", "first_name", "last_name"))
 
 
 class Webhook(kinds.Source):
@@ -43,16 +45,24 @@ class Webhook(kinds.Source):
         slug, arrivals = self.campaign.slug, self.errand.means.arrivals
         if arrivals is None:
             return
-        turn = objects.Objects(self._layout())
-        if cursor:
-            turn.asked |= frozenset(json.loads(cursor))
+        turn, tried = objects.Objects(self._layout()), _tried(cursor)
+        turn.asked |= frozenset(tried["asked"])
         while waiting := arrivals.waiting(slug, min(_CALLS, self.errand.most)):
-            rows = [row for one in waiting for row in self._rows(one, turn)]
+            brought = [(one, self._objects(one)) for one in waiting]
+            # Who names nobody anyway may have a form without names.
+            is_named = self.campaign.delivery.signers != "none"
+            if is_named and tried["columns"] != self._columns():
+                self._refuse_nameless(
+                    turn, [content for _, found in brought for content in found or ()]
+                )
+            rows = [row for one, found in brought for row in self._rows(one, found, turn)]
             self.errand.pause()
+            if any(row.values for row in rows):
+                tried["columns"] = self._columns()
+            tried["asked"] = sorted(turn.asked)
             yield kinds.Page(
-                rows=rows, cursor=json.dumps(sorted(turn.asked)), asked=turn.asked,
-                position=waiting[-1].id,
-            )  # fmt: skip
+                rows=rows, cursor=json.dumps(tried), asked=turn.asked, position=waiting[-1].id
+            )
             # The page is in the ledger now.
             arrivals.done(slug, [one.id for one in waiting])
 
@@ -76,12 +86,43 @@ class Webhook(kinds.Source):
     def _layout(self) -> columns.Layout:
         return columns.Layout.of(self._section, self.campaign.language)
 
-    def _rows(self, one: kinds.Arrival, turn: objects.Objects) -> Iterator[files.Row]:
-        """Turn one call into rows; a line is the call's number, for people."""
+    def _columns(self) -> str:
+        """Return what tells one setting of `columns` from another."""
+        said = json.dumps(dict(self._section.columns), sort_keys=True)
+        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+
+    def _objects(self, one: kinds.Arrival) -> Sequence[Mapping[str, Any]] | None:
+        """Return the signatures of a call; None where it is not what the platform sends."""
         try:
             content = json.loads(one.body, parse_constant=_refuse)
             found = list(forms.READERS[self._section.platform](content, self._section.form))
+            return found if all(isinstance(key, str) for each in found for key in each) else None
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
+            return None
+
+    def _refuse_nameless(
+        self, turn: objects.Objects, contents: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Raise `SourceError` where none of the first signatures has a name.
+
+        What is taken in is forgotten, and with a slip of the pen in `columns`
+        all names would be: so the calls wait until one has a name.
+        """
+        if not contents or any(_NAMES & turn.match(one).at.keys() for one in contents):
+            return
+        keys = list(dict.fromkeys(key for one in contents for key in one))
+        raise errors.SourceError(
+            "none of the calls that wait has a name where `columns` says",
+            hint="mend `columns` under [source]; nothing is lost. What they have: "
+            + columns.listed(keys),
+            file=str(self.campaign.file),
+        )
+
+    def _rows(
+        self, one: kinds.Arrival, found: Sequence[Mapping[str, Any]] | None, turn: objects.Objects
+    ) -> Iterator[files.Row]:
+        """Turn one call into rows; a line is the call's number, for people."""
+        if found is None:
             problem = f"what came is not what {self._section.platform} sends"
             yield files.Row(one.id, one.id, one.id, None, problem)
             return
@@ -91,6 +132,14 @@ class Webhook(kinds.Source):
                 yield files.Row(one.id, one.id, one.id, None, values)
             elif values:
                 yield files.Row(one.id, one.id, one.id, values)
+
+
+def _tried(cursor: str | None) -> dict[str, Any]:
+    """Return the consent fields met so far, and the setting of `columns` that found names."""
+    kept = json.loads(cursor) if cursor else {}
+    if isinstance(kept, list):  # written before there was more to know
+        kept = {"asked": kept}
+    return {"asked": [], "columns": "", **kept}
 
 
 def _known(content: Mapping[str, Any], one: kinds.Arrival, place: int) -> Mapping[str, Any]:
