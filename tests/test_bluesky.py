@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import io
 import pathlib
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -336,6 +337,7 @@ async def test_every_answer_has_its_outcome(
     [
         (said(400, "InvalidRequest"), REFUSED, "InvalidRequest", True),
         (said(401, "AuthenticationRequired"), REFUSED, "AuthenticationRequired", True),
+        (said(401, "X", f"not {bluesky_server.PASSWORD}"), REFUSED, "X: not ***", True),
         (said(401, "AuthFactorTokenRequired"), REFUSED, "an app password asks for none", True),
         (said(401, "AccountTakedown"), REFUSED, "AccountTakedown", True),
         (http_server.text("no", status=404), REFUSED, "Not Found", True),
@@ -496,6 +498,18 @@ def test_a_handle_is_a_domain(handle: str) -> None:
     with pytest.raises(ValueError, match="this is no handle") as raised:
         networks.BlueskyOutlet.model_validate({"kind": "bluesky", "handle": handle})
     assert "mail.example'" not in str(raised.value).partition("[type")[0]
+
+
+def test_the_section_of_the_page_loads(tmp_path: pathlib.Path) -> None:
+    page = pathlib.Path(__file__).parent.parent / "docs" / "outlets" / "bluesky.md"
+    (shown,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    file = tmp_path / "config.toml"
+    sender = '[sender]\nname = "Example"\naddress = "letters@campaigns.example"\n'
+    file.write_text(f"{sender}{shown}")
+    variable = {"DELIVERYBOT_OUTLETS__SKY__APP_PASSWORD": bluesky_server.PASSWORD}
+    section: Any = config.load(file, environ=variable).outlets["sky"]
+    assert section.app_password.get_secret_value() == bluesky_server.PASSWORD
+    assert (section.api, section.handle) == ("https://bsky.social", bluesky_server.HANDLE)
 
 
 # --- names --------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ _ACCOUNT_STATUS = frozenset({401, 403})
 _TIMED_OUT, _TOO_MANY = 408, 429
 #: Seconds that a server may ask for, and digits of a number that it means.
 _PAUSE_MAX, _DIGITS_MAX = 86_400.0, 25
-_APP_PASSWORD = "make an app password in Bluesky's settings and put it into a secret file"  # noqa: S105 - a hint
+_HINT = "make an app password in Bluesky's settings and put it into the secret file"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +142,13 @@ class Bluesky(outlets.Outlet):
     async def check(self) -> list[errors.Fault]:
         """Open a session; that says whether the account may post, and as whom."""
         if missing := self._missing():
-            hint = f"{_APP_PASSWORD}: outlets/{self.name}/app_password"
-            return [errors.Fault(level="fault", what=missing, hint=hint)]
+            return [errors.Fault(level="fault", what=missing, hint=self._hint())]
         try:
             session = await self._aside(self._open)
         except _NoSession as error:
             refused = error.reply.outcome is model.Outcome.REFUSED
             what = f"outlet {self.name} cannot be used: {error.reply}"
-            hint = f"{_APP_PASSWORD}: outlets/{self.name}/app_password" if refused else ""
+            hint = self._hint() if refused else ""
             return [errors.Fault(level="fault", what=what, hint=hint)]
         what = f"outlet {self.name} posts as @{session.handle}"
         return [errors.Fault(level="ok", what=what)]
@@ -168,6 +167,9 @@ class Bluesky(outlets.Outlet):
 
     def _missing(self) -> str:
         return "" if self._password() else f"outlet {self.name} has no app_password"
+
+    def _hint(self) -> str:
+        return f"{_HINT} outlets__{self.name}__app_password"
 
     # --- a post ---------------------------------------------------------------------------------
 

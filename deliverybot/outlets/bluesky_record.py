@@ -22,7 +22,7 @@ from deliverybot import outlets
 COLLECTION = "app.bsky.feed.post"
 #: A text has so many graphemes at most, and so many bytes.
 GRAPHEMES, BYTES = 300, 3000
-#: The largest picture of a post.
+#: The largest picture of a post; older servers (0.4.217) refuse it above half of this.
 IMAGE_MAX = 2_000_000
 #: The longest tag.
 _TAG_GRAPHEMES, _TAG_BYTES = 64, 640
