@@ -1,6 +1,6 @@
 # `make` alone lists the verbs.  ARGS is handed on: make test ARGS="-k milestones".
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail benchmark-ingest benchmark-webhook clean
+.PHONY: help demo test test-e2e check setup docs lock lock-upgrade benchmark benchmark-volumes benchmark-mail benchmark-ingest benchmark-webhook clean
 
 PYTHON_RUN := .venv/bin/python -P
 
@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME
 export PYTHONSAFEPATH := 1
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb what; do printf '  make %-17s %s\n' "$$verb" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb what; do printf '  make %-17s %s\n' "$$verb" "$$what"; done
 
 demo: ## a petition from its first signature to a delivered letter, on this machine alone
 	@sh .ci/setup demo
@@ -18,6 +18,10 @@ demo: ## a petition from its first signature to a delivered letter, on this mach
 test: ## the tests, run on the built and installed wheel
 	@sh .ci/setup test
 	@$(PYTHON_RUN) -m pytest $(ARGS)
+
+test-e2e: ## posts to a real Bluesky server (npm; its first set-up takes minutes)
+	@sh .ci/setup e2e
+	@$(PYTHON_RUN) -m pytest tests/e2e/bluesky.py $(ARGS)
 
 check: ## lint, format, types, floors
 	@sh .ci/setup check
