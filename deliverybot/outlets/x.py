@@ -132,7 +132,7 @@ class X(outlets.Outlet):
         return f"outlet {self._name} has no {', '.join(missing)}" if missing else ""
 
     def _hint(self) -> str:
-        return f"put each into a secret file: outlets/{self._name}/consumer_key and so on"
+        return f"put each into a secret file: outlets__{self._name}__consumer_key and so on"
 
     def _unfit(self, post: outlets.Draft) -> str:
         found = twitter_text.parse_tweet(post.text)
