@@ -432,6 +432,14 @@ def test_folder_is_no_file(one: campaigns.Campaign, file: pathlib.Path) -> None:
         read(one)
 
 
+def test_a_pipe_is_no_list(one: campaigns.Campaign, file: pathlib.Path) -> None:
+    """Nobody may ever write into it, and the reading would wait for ever."""
+    os.mkfifo(file)
+    with pytest.raises(errors.SourceError, match="no plain file"):
+        read(one)
+    assert "no plain file" in sources.look(one, now=NOW)[0].what
+
+
 def test_probe_says_what_it_found(tmp_path: pathlib.Path, file: pathlib.Path) -> None:
     write(file, "Voller Name;Ort;IP\nJürgen;Köln;192.0.2.1\nBo\n".encode())
     campaign = plan(tmp_path, columns={"name": "Voller Name", "city": "Ort"})

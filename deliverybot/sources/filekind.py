@@ -81,7 +81,7 @@ class FileSource(kinds.Source):
         if stream is not None:
             opening = files.open_stream(stream, name="standard input")
         else:
-            opening = files.open_file(file or self.path, now=None)
+            opening = files.open_file(file or self.path, now=None, pipes=file is not None)
         with opening as opened:
             rows = self.open_rows(opened, None)
             copy = "" if self._is_own(file) else _copy(opened, rows.mark)

@@ -89,14 +89,21 @@ class File:
 
 
 @contextlib.contextmanager
-def open_file(path: pathlib.Path, *, now: datetime | None) -> Iterator[File]:
+def open_file(path: pathlib.Path, *, now: datetime | None, pipes: bool = False) -> Iterator[File]:
     """Open a file; without `now` its last line counts as it stands.
+
+    A pipe or a device is read to its end only with `pipes`, where a person
+    who waits has named it: one may never open, and one never ends.
 
     Raises:
         errors.SourceError: The file is missing, no file or not readable.
     """
     name = str(path)
     try:
+        mode = path.stat().st_mode
+        if not (pipes or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            hint = "`deliverybot signatures import` takes what comes from a pipe"
+            raise errors.SourceError("it is no plain file", file=name, hint=hint)
         raw = path.open("rb", buffering=1 << 18)
     except FileNotFoundError:
         hint = "check `path` under [source]; it is relative to the campaign's own file"
