@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from deliverybot import (
     allowances,
+    cards,
     config,
     errors,
     ledger,
@@ -118,6 +119,10 @@ def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, f
         post = render.post(folder, rule.template, allowances.sayable(rule, facts))
         render.require(post.faults)
         parts.append(f"--- {rule.outlet}\n{post.text}")
+        if rule.card:
+            shown = render.card(folder, facts, rule.card_theme)
+            render.require(shown.faults)
+            parts.append(f"[with a {rule.card_theme} card that shows:\n{shown.alt}]")
     return "\n".join(parts)
 
 
@@ -187,6 +192,20 @@ async def _letter(
         **parcels.columns(words),
     )
     return frozen.letter(draft, place, case_.milestone.crossed_at)
+
+
+async def card(case_: material.Case, theme: str, desk: paper.Desk) -> bytes:
+    """Return a post's card, a PNG.
+
+    `theme` is "light" or "dark"; empty: as the first post with a card has it.
+    Raises LetterError with what must be mended.
+    """
+    themes = [rule.card_theme for rule in case_.campaign.posts if rule.card]
+    facts = material.facts(desk.book, case_, desk.settings)
+    chosen = theme or (themes[0] if themes else "light")
+    made = await cards.make(case_.campaign, chosen, facts, desk.settings)
+    render.require(made.faults)
+    return made.png
 
 
 async def pdf(case_: material.Case, file: pathlib.Path, desk: paper.Desk) -> paper.Printed:

@@ -66,6 +66,9 @@ class Post:
     text: str
     #: The text below the folder; empty where it was not posted.
     file: str
+    #: The card below the folder, and what it shows; empty where there is none.
+    card: str
+    alt: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +150,7 @@ def _mails(row: records.Delivery, stage: Stage, name: str) -> Iterator[str]:
 def post(row: records.Post, stage: Stage, asked: Collection[tuple[str, int]]) -> Post:
     """Return what became of one post."""
     source = stage.settings.state / "outbox" / "posts" / f"{row.key}.txt"
-    name = f"posts/{row.campaign}-{_plain(row.milestone)}-{row.outlet}.txt"
+    name = f"posts/{row.campaign}-{_plain(row.milestone)}-{row.outlet}"
     return Post(
         id=row.id,
         campaign=row.campaign,
@@ -157,8 +160,18 @@ def post(row: records.Post, stage: Stage, asked: Collection[tuple[str, int]]) ->
         why=row.problem or row.why,
         asks=("post", row.id) in asked or bool(row.problem),
         text=row.text,
-        file=_kept(stage, source, name) if row.state == "posted" else "",
+        file=_kept(stage, source, f"{name}.txt") if row.state == "posted" else "",
+        card=_card(row, stage, f"{name}.png") if row.image else "",
+        alt=row.alt,
     )
+
+
+def _card(row: records.Post, stage: Stage, name: str) -> str:
+    """Write a post's card, frozen or held, into the folder of the rehearsal; return its name."""
+    place = stage.out / name
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    place.write_bytes(stage.book.news.picture(row.image))
+    return name
 
 
 def _kept(stage: Stage, source: pathlib.Path, name: str) -> str:

@@ -126,6 +126,7 @@ class Works:
         if self.book.single_process:
             letters.sweep(self.settings.state)
             volumes.sweep(self.book, self.settings.state)
+            self.book.news.sweep()
         letters.tidy(self.book, self.settings)
         forwards.recover(self.book, self.settings, self.clock(), alone=self.book.single_process)
         await self.recover()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,6 +47,9 @@ def _post(row: records.Post) -> dict[str, Any]:
         "outlet": row.outlet,
         "state": row.state,
         "text": row.text,
+        "language": row.language,
+        "card": row.image or None,
+        "alt": row.alt or None,
         "url": row.url or None,
         "cost": row.cost / 1_000_000,
         "attempts": row.attempts,
@@ -60,13 +64,22 @@ def _post(row: records.Post) -> dict[str, Any]:
 
 @posts.command("show")
 @click.argument("ident", type=int, metavar="ID")
+@click.option(
+    "--card", type=click.Path(dir_okay=False, writable=True, path_type=pathlib.Path),
+    metavar="FILE", help="Write its card, a PNG, to this file.",
+)  # fmt: skip
 @out.as_json
 @out.pass_call
-def posts_show(call: out.Call, ident: int, as_json: bool) -> None:
-    """Show one post: its text, every try and every change."""
+def posts_show(call: out.Call, ident: int, card: pathlib.Path | None, as_json: bool) -> None:
+    """Show one post: its text, its card, every try and every change."""
     settings = call.settings()
     book = call.book(settings)
     row = book.posts.get(ident)
+    if card is not None:
+        if not row.image:
+            raise errors.UsageError(f"post {ident} has no card", hint="leave --card out")
+        card.write_bytes(book.news.picture(row.image))
+        out.talk(f"written: {card}")
     moves.show(book, "post", row, _post(row) | _waits(row, settings), as_json=as_json)
 
 
@@ -84,7 +97,7 @@ def _waits(row: records.Post, settings: config.Settings) -> dict[str, Any]:
 @click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
 @out.pass_call
 def posts_approve(call: out.Call, ids: tuple[int, ...], by: str | None) -> None:
-    """Say yes to the very text of these posts."""
+    """Say yes to the very text and card of these posts."""
     book = call.book(call.settings())
     for row in [book.posts.get(ident) for ident in ids]:
         book.posts.approve(row, who=by or out.person(), now=out.now())

@@ -126,6 +126,8 @@ def _show(report: rehearsed.Report) -> None:
             [
                 ("  text", post.text),
                 ("  file", post.file),
+                ("  card", post.card),
+                ("  shows", post.alt.replace("\n", "; ")),
                 ("  when", asked if post.state == "posted" else f"{post.state}: {post.why}"),
             ]
         )

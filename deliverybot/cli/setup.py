@@ -117,7 +117,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
 def _campaign(
     one: campaigns.Campaign, settings: config.Settings, *, offline: bool
 ) -> list[errors.Fault]:
-    from deliverybot import render, signatures, sources
+    from deliverybot import posts, render, signatures, sources
 
     means = dataclasses.replace(signatures.means(settings), offline=offline)
     folder = settings.letters / one.letter
@@ -125,6 +125,8 @@ def _campaign(
     found = render.check(folder, tuple(dict.fromkeys(names))) + sources.look(
         one, now=out.now(), means=means
     )
+    if folder.is_dir():
+        found += asyncio.run(posts.check(one, settings, out.now()))
     if not any(fault.level == "fault" for fault in found):
         found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
     return found

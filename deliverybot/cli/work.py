@@ -126,23 +126,29 @@ class _Plain(logging.Formatter):
 @click.option("--target", "target_id", help="Id of the target; the first, if not given.")
 @click.option("--at", type=int, help="As it was when this many had signed; now, if not given.")
 @click.option(
-    "--as", "form", type=click.Choice(["letter", "mail", "post", "pdf"]), default="letter",
+    "--as", "form", type=click.Choice(["letter", "mail", "post", "card", "pdf"]), default="letter",
     show_default=True, help="letter: its HTML; mail: the words, or with -o FILE.eml the mail as it "
-    "would be sent, byte for byte; post: each text; pdf: the file.",
+    "would be sent, byte for byte; post: each text; card: a post's picture; pdf: the file.",
 )  # fmt: skip
 @click.option(
     "--part", type=click.IntRange(min=1),
     help="With --as mail: which one, where the letter goes in several; its PDF is made to see.",
 )  # fmt: skip
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]),
+    help="With --as card: another one than the first post with a card has.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write it to this file.")
 @out.pass_call
 def preview(
     call: out.Call,
+    *,
     campaign: str,
     target_id: str | None,
     at: int | None,
     form: str,
     part: int | None,
+    theme: str | None,
     output: str | None,
 ) -> None:
     """Show what a target would get or an outlet would post; sends nothing."""
@@ -162,11 +168,14 @@ def preview(
         hands = paper.Desk(
             book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
         )
-        file = pathlib.Path(output or f"{campaign}.pdf")
+        file = pathlib.Path(output or f"{campaign}.{'png' if form == 'card' else 'pdf'}")
         text, written = "", []
         if form == "pdf" or (form == "mail" and file.suffix == ".eml"):
             reporter.rendering(campaign, target.id)
             written = _write(case, file, hands, (part or 1) if form == "mail" else None)
+        elif form == "card":
+            size = file.write_bytes(asyncio.run(desk.card(case, theme or "", hands)))
+            written = [f"{file} ({size:,} bytes)"]
         elif form == "mail" and part:
             reporter.rendering(campaign, target.id)
             text = asyncio.run(desk.mail(case, part, hands))

@@ -8,7 +8,7 @@ import hashlib
 
 import sqlalchemy as sa
 
-from deliverybot.ledger import newsroom, records, store
+from deliverybot.ledger import newsroom, records, store, tables
 
 _P, _R = newsroom.pictures, newsroom.rests
 
@@ -44,6 +44,16 @@ class News:
         """Return a picture; empty where none has this hash."""
         with self._db.read() as tx:
             return bytes(tx.scalar(sa.select(_P.c.png).where(_P.c.sha256 == sha256)) or b"")
+
+    def sweep(self) -> int:
+        """Drop pictures that no post shows any more; return how many.
+
+        Only where nobody else keeps one: between `keep` and the row it belongs
+        to no post shows it.
+        """
+        shown = sa.select(tables.posts.c.image)
+        with self._db.write() as tx:
+            return tx.execute(sa.delete(_P).where(_P.c.sha256.not_in(shown))).rowcount
 
     def rests(self) -> dict[str, Rest]:
         """Return the outlets that are left alone, by name, whether or not their time is over."""

@@ -1,4 +1,4 @@
-"""Posts as text files under state_dir/outbox/posts."""
+"""Posts as text files under state_dir/outbox/posts, each with its picture and alt text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
 class Folder(outlets.Outlet):
-    """One file a post; a file once there is never changed."""
+    """One text file a post, its picture and alt text beside it; none is ever changed once there."""
 
     Settings = networks.FolderOutlet
 
@@ -24,7 +24,10 @@ class Folder(outlets.Outlet):
 
     @typing_extensions.override
     async def publish(self, post: outlets.Draft) -> model.Reply:
-        """Write the file whole or not at all; the same post again is the same file."""
+        """Write the files, each whole or not at all; the same post again is the same files.
+
+        The text is last: once it is there, the post is.
+        """
         return await asyncio.to_thread(self._publish, post)
 
     @typing_extensions.override
@@ -47,26 +50,31 @@ class Folder(outlets.Outlet):
         path = self._path(post)
         if path is None:
             return _reply(model.Outcome.REFUSED, f"{post.key!r} cannot be a file's name")
-        content = post.text.encode("utf-8", "replace")
-        try:
-            disk.put(path, content)
-        except FileExistsError:
-            return _compare(path, content)
-        except OSError as error:
-            # The link is the last step but one: no file, no post.
-            outcome = model.Outcome.UNSURE if path.exists() else model.Outcome.LATER
-            return _reply(outcome, f"cannot write {path}: {error.strerror}")
+        parts = [(path, post.text.encode("utf-8", "replace"), "text")]
+        if post.image:
+            beside = path.with_name(f"{post.key}.alt.txt")
+            parts.insert(0, (beside, post.alt.encode("utf-8", "replace"), "alt text"))
+            parts.insert(0, (path.with_name(f"{post.key}.png"), post.image, "picture"))
+        for file, content, what in parts:
+            try:
+                disk.put(file, content)
+            except FileExistsError:
+                if (trouble := _compare(file, content, what)) is not None:
+                    return trouble
+            except OSError as error:
+                # The link is the last step but one: no text, no post.
+                outcome = model.Outcome.UNSURE if path.exists() else model.Outcome.LATER
+                return _reply(outcome, f"cannot write {file}: {error.strerror}")
         return _done(path)
 
 
-def _compare(path: Path, content: bytes) -> model.Reply:
+def _compare(path: Path, content: bytes, what: str) -> model.Reply | None:
+    """Return what is wrong with a file that is there already."""
     try:
         same = path.read_bytes() == content
     except OSError as error:
         return _reply(model.Outcome.UNSURE, f"cannot read {path}: {error.strerror}")
-    if same:
-        return _done(path)
-    return _reply(model.Outcome.REFUSED, f"another text is already at {path}")
+    return None if same else _reply(model.Outcome.REFUSED, f"another {what} is already at {path}")
 
 
 def _done(path: Path) -> model.Reply:

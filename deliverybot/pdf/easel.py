@@ -44,7 +44,10 @@ def _painted(job: dict[str, Any], html: str) -> list[errors.Fault]:
         return [*heard.faults, fault]
     pdf = io.BytesIO()
     document.write_pdf(pdf)
-    faults = [*heard.faults, *glyphs.faults(heard.missing, html)]
+    boxes = glyphs.faults(heard.missing, html)
+    faults = heard.faults + [
+        dataclasses.replace(fault, what=f"on the card: {fault.what}") for fault in boxes
+    ]
     if any(fault.level == "fault" for fault in faults):
         return faults
     png = _png(pdf.getvalue())
