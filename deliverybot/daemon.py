@@ -55,10 +55,12 @@ async def _once(works: steps.Works) -> None:
     # First, for it may settle what is unsure, or stop what was to go to a dead address.
     await works.collect()
     # A source that is asked by hand is asked anyway: somebody may have mended it.
-    polls = [works.poll(slug, anyway=True) for slug in works.campaigns]
-    for trouble in await asyncio.gather(*polls, return_exceptions=True):
-        if isinstance(trouble, BaseException):
-            raise trouble
+    reads = await asyncio.gather(*map(works.read, works.campaigns), return_exceptions=True)
+    # In the order of the files, whichever source was read first: rows get the same numbers.
+    for slug, read in zip(works.campaigns, reads, strict=True):
+        if isinstance(read, BaseException):
+            raise read
+        works.compare(slug, read)
     await works.expire()
     await works.freeze()
     # Both to their end: trouble with a post must not cut off a letter after its dot.

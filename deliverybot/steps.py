@@ -141,29 +141,33 @@ class Works:
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
         forwards.recover(self.book, self.settings, self.clock(), alone=False)
 
-    async def poll(self, slug: str, *, anyway: bool = False) -> dt.datetime | None:
+    async def poll(self, slug: str) -> dt.datetime | None:
         """Read one campaign's source, and compare the count with its plan.
 
-        A source that failed is left alone until its next try is due, unless
-        `anyway`.  Return when that is; None where nothing is wrong.
+        A source that failed is left alone until its next try is due.  Return
+        when that is; None where nothing is wrong.
         """
         before = self.book.signatures.standing(slug)
-        if before.not_before is not None and before.not_before > self.clock() and not anyway:
+        if before.not_before is not None and before.not_before > self.clock():
             return before.not_before
-        async with self._readers:
-            after = await self._read(slug, before)
+        return self.compare(slug, await self.read(slug))
+
+    def compare(self, slug: str, after: records.Standing) -> dt.datetime | None:
+        """Compare the count of a reading with the plan, unless it failed: then as `poll`."""
         if after.problem:
             return after.not_before
         if news := milestones.said(self.cross(self.campaigns[slug])):
             log.info("%s: %s", slug, news)
         return None
 
-    async def _read(self, slug: str, before: records.Standing) -> records.Standing:
+    async def read(self, slug: str) -> records.Standing:
         """Read one campaign's source; trouble is said when it is news, and when it is over."""
-        reading = await signatures.read(
-            self.book, self.campaigns[slug], key=self._key, now=self.clock(), means=self.means,
-            progress=lambda batch: self._progress(slug, batch),
-        )  # fmt: skip
+        before = self.book.signatures.standing(slug)
+        async with self._readers:
+            reading = await signatures.read(
+                self.book, self.campaigns[slug], key=self._key, now=self.clock(),
+                means=self.means, progress=lambda batch: self._progress(slug, batch),
+            )  # fmt: skip
         for fault in reading.skipped:
             log.warning("%s: %s", slug, fault)
         self.unread.discard(slug)

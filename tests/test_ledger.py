@@ -766,7 +766,7 @@ SAID = st.builds(
     st.lists(
         st.one_of(
             st.lists(SAID, max_size=6),
-            st.tuples(st.integers(1, 9), st.sampled_from([*model.Signature, *model.Comment])),
+            st.tuples(st.integers(1, 9), st.sampled_from([*STATES, *model.Comment])),
         ),
         max_size=10,
     )
