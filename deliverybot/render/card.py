@@ -91,6 +91,8 @@ def _values(facts: said.Facts, theme: str) -> dict[str, object]:
         "card_theme": theme,
         "signatures_word": signatures,
         "goal_word": aim,
+        "title_direction": words.way(facts.title, facts.language),
+        "sender_direction": words.way(facts.sender_name, facts.language),
     }
 
 

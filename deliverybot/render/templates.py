@@ -64,7 +64,12 @@ VARIABLES = frozenset(
     }
 )  # fmt: skip
 #: What a card may print besides.
-CARD = frozenset({"bar", "percent", "reached", "card_theme", "signatures_word", "goal_word"})
+CARD = frozenset(
+    {
+        "bar", "percent", "reached", "card_theme", "signatures_word", "goal_word",
+        "title_direction", "sender_direction",
+    }
+)  # fmt: skip
 #: What a letter may show besides; a mail or a post has no room for it.
 FIGURES = frozenset({"growth", "places"})
 #: What a template may call, with what: first what must be given, then what may.

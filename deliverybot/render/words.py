@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import unicodedata
 
 import babel
 import babel.dates
@@ -103,6 +104,17 @@ def tick(value: dt.date, language: str, parts: str) -> str:
 def percent(share: float, language: str) -> str:
     """Write a share of 1 in whole percent."""
     return babel.numbers.format_percent(share, locale=locale(language))
+
+
+def way(text: str, language: str) -> str:
+    """Say which way a text goes, ``ltr`` or ``rtl``, by its first letter that goes any way.
+
+    As ``dir="auto"`` in a browser (UAX 9, P2); WeasyPrint knows no ``auto``.
+    """
+    for letter in text:
+        if (kind := unicodedata.bidirectional(letter)) in {"L", "R", "AL"}:
+            return "ltr" if kind == "L" else "rtl"
+    return direction(language)
 
 
 def direction(language: str) -> str:
