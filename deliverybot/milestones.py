@@ -177,6 +177,23 @@ def upcoming(
     return min(ahead, default=None)
 
 
+def largest(campaign: campaigns.Campaign, count: int) -> int:
+    """Return the largest figure that is to come: what texts must have room for.
+
+    The largest number of the plan; of an `every` rule and of a date, the goal,
+    or ten times the present count.
+    """
+    found = [count]
+    for rule in campaign.milestones:
+        if rule.every is None and rule.on is None:
+            found += [threshold for _, threshold in _thresholds(rule, campaign.goal, count)]
+        elif campaign.goal is not None and campaign.goal > count:
+            found.append(campaign.goal)
+        else:
+            found.append(10 * max(count, rule.every or 1))
+    return max(found)
+
+
 def _thresholds(
     rule: campaigns.Milestone, goal: int | None, count: int, *, ahead: bool = False
 ) -> list[tuple[str, int]]:

@@ -16,6 +16,7 @@ from deliverybot import (
     cards,
     config,
     errors,
+    fitting,
     ledger,
     links,
     material,
@@ -115,10 +116,14 @@ def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, f
         render.require(mail.faults)
         return _shown(case_, settings, mail.subject, mail.text)
     parts = []
+    count = book.signatures.standing(case_.campaign.slug).signatures
     for rule in case_.campaign.posts:
         post = render.post(folder, rule.template, allowances.sayable(rule, facts))
         render.require(post.faults)
-        parts.append(f"--- {rule.outlet}\n{post.text}")
+        fit = fitting.fit(case_.campaign, rule, facts, count, settings)
+        fault = fit and fit.fault()
+        told = f": {fault.what}; {fault.hint}: {fault.file}" if fault else f": {fit}" if fit else ""
+        parts.append(f"--- {rule.outlet}{told}\n{post.text}")
         if rule.card:
             shown = render.card(folder, facts, rule.card_theme)
             render.require(shown.faults)

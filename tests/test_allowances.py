@@ -207,7 +207,7 @@ async def test_without_links_the_address_is_empty(house: House) -> None:
     assert (row.text, row.problem, row.cost) == ("100 people ask: Stop every sale.", "", 15_000)
     assert (await house.publish(plan)).state == "posted"
     told = house.run("preview", "faces", "--as", "post")
-    assert told == "--- x-main\n100 people ask: Stop every sale.\n"
+    assert told.endswith("\n100 people ask: Stop every sale.\n")
 
 
 @pytest.mark.parametrize(

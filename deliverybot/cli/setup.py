@@ -106,6 +106,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
         found += _campaign(one, settings, offline=offline)
     found += dkim.check(settings) + identity.check(settings, out.now())
     found += _installation(call, settings) + _names(call, settings, known)
+    found += _posts(call, settings, known)
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if not offline:
         found += asyncio.run(_outside(settings))
@@ -153,6 +154,27 @@ def _installation(call: out.Call, settings: config.Settings) -> list[errors.Faul
                 found.append(errors.Fault(level="fault", what=what, hint=installation.CONFIRM))
     except errors.LedgerError as error:
         found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
+    return found
+
+
+def _posts(
+    call: out.Call, settings: config.Settings, known: list[campaigns.Campaign]
+) -> list[errors.Fault]:
+    """Look whether each post fits its network, with the largest figure to come."""
+    from deliverybot import fitting, material, preview
+
+    found = list[errors.Fault]()
+    # A ledger that does not answer and a letter that is not there are named elsewhere.
+    with contextlib.suppress(errors.LedgerError), contextlib.closing(call.book(settings)) as book:
+        for one in known:
+            if not one.posts or not (settings.letters / one.letter).is_dir():
+                continue
+            case = preview.case(
+                book, one, one.targets[0], settings=settings, at=None, now=out.now()
+            )
+            facts = material.facts(book, case, settings)
+            count = book.signatures.standing(one.slug).signatures
+            found += fitting.faults(one, facts, count, settings)
     return found
 
 

@@ -126,6 +126,7 @@ class Templates:
             "join": _join,
             "number": functools.partial(_number, language=language),
             "day": functools.partial(_day, language=language),
+            "plural": functools.partial(words.plural, language=language),
         }
         self._env = env
 

@@ -70,6 +70,40 @@ def number(value: int, language: str) -> str:
     return babel.numbers.format_decimal(value, locale=locale(language))
 
 
+#: Whole numbers up to here show which plural forms a language's counts take.
+_COUNTED = range(1001)
+
+
+@functools.cache
+def plurals(language: str) -> tuple[str, ...]:
+    """Return the plural forms that counts take in a language, by their names in Unicode's CLDR."""
+    rule = locale(language).plural_form
+    return tuple(dict.fromkeys(rule(number) for number in _COUNTED))
+
+
+def plural(value: object, *forms: str, language: str, **named: str) -> str:
+    """Return the form that goes with a number.
+
+    One form for all numbers, two for one and all others, or each by its name in
+    Unicode's CLDR (zero, one, two, few, many, other).  Raises ValueError where
+    forms are missing that the language needs, or there is no number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        message = "there is no number here: a milestone set by date has none, nor has an open goal"
+        raise ValueError(message)  # noqa: TRY004 - what a template says is no type
+    needed = plurals(language)
+    if forms and not named and len(forms) <= 2:  # noqa: PLR2004 - one, and all other
+        named = dict(zip(("one", "other")[-len(forms) :], forms, strict=True))
+    elif forms:
+        named = {}
+    if missing := [name for name in needed if name not in named]:
+        said = ", ".join(f'{name}="..."' for name in sorted(needed))
+        message = f"'plural' has no word for {' and '.join(missing)}; write plural({said})"
+        raise ValueError(message)
+    form = locale(language).plural_form(value)
+    return named.get(form) or named.get("other") or named["many"]
+
+
 def group(language: str) -> str:
     """Return what stands between thousands in the language."""
     return number(1_000_000, language)[1]

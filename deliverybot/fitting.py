@@ -1,0 +1,118 @@
+"""Whether posts fit their networks, with the largest figure that is to come.
+
+A text that fits with 900 signatures may not with 1,000,000; that is said by
+`check` and `preview`, before the day comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+from deliverybot import allowances, config, errors, milestones, model, outlets, render
+from deliverybot import campaign as campaigns
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How long a post is, as its network counts."""
+
+    outlet: str
+    #: The template, as a person would name it.
+    template: str
+    #: The figure that it is counted for, and the length then.
+    figure: int
+    length: int
+    limit: int
+
+    def __str__(self) -> str:
+        """``counts 131 of 280 with 1,000,000 signatures``."""
+        return f"counts {self.length:,} of {self.limit:,} with {self.figure:,} signatures"
+
+    def fault(self) -> errors.Fault | None:
+        """Say that it does not fit; None where it does."""
+        if self.length <= self.limit:
+            return None
+        what = f"the post on {self.outlet} {self}"
+        hint = f"shorten the template by {self.length - self.limit:,}"
+        return errors.Fault(level="fault", what=what, hint=hint, file=self.template)
+
+
+def faults(
+    campaign: campaigns.Campaign, facts: render.Facts, count: int, settings: config.Settings
+) -> list[errors.Fault]:
+    """Name what keeps posts from going, once the largest figure is there.
+
+    What is wrong with a template whatever the figure is left to `render.check`.
+    """
+    found = list[errors.Fault]()
+    folder = settings.letters / campaign.letter
+    for rule, outlet in _outlets(campaign, settings):
+        text = _text(campaign, rule, facts, count, settings)
+        wrong = [fault for fault in text.faults if fault.level == "fault"]
+        if wrong:
+            known = render.check(folder, (rule.template,))
+            found += [fault for fault in wrong if fault not in known]
+            continue
+        found += allowances.linked(campaign, rule, outlet, text.text)
+        one = _fit(campaign, rule, outlet, text.text, count)
+        fault = one and one.fault()
+        found += [fault] if fault else []
+    return found
+
+
+def fit(
+    campaign: campaigns.Campaign,
+    rule: campaigns.PostRules,
+    facts: render.Facts,
+    count: int,
+    settings: config.Settings,
+) -> Fit | None:
+    """Return how one post fits; None where its outlet has no limit or cannot be opened."""
+    text = _text(campaign, rule, facts, count, settings)
+    outlet = next((one for told, one in _outlets(campaign, settings) if told is rule), None)
+    return _fit(campaign, rule, outlet, text.text, count) if outlet else None
+
+
+def _outlets(
+    campaign: campaigns.Campaign, settings: config.Settings
+) -> Iterator[tuple[campaigns.PostRules, outlets.Outlet]]:
+    for rule in campaign.posts:
+        # One that is not there, or cannot be loaded, is named elsewhere.
+        with contextlib.suppress(errors.DeliverybotError):
+            yield rule, outlets.open_outlet(rule.outlet, settings)
+
+
+def _text(
+    campaign: campaigns.Campaign,
+    rule: campaigns.PostRules,
+    facts: render.Facts,
+    count: int,
+    settings: config.Settings,
+) -> render.Text:
+    """Write a post as if the largest figure to come were reached."""
+    figure = milestones.largest(campaign, count)
+    figures = model.Figures(
+        milestone=figure, signatures=figure, listed=figure, as_of=facts.figures.as_of
+    )
+    told = dataclasses.replace(allowances.sayable(rule, facts), figures=figures)
+    return render.post(settings.letters / campaign.letter, rule.template, told)
+
+
+def _fit(
+    campaign: campaigns.Campaign,
+    rule: campaigns.PostRules,
+    outlet: outlets.Outlet,
+    text: str,
+    count: int,
+) -> Fit | None:
+    if outlet.limit is None:
+        return None
+    return Fit(
+        outlet=rule.outlet,
+        template=f"letters/{campaign.letter}/{rule.template}",
+        figure=milestones.largest(campaign, count),
+        length=outlet.length(text),
+        limit=outlet.limit,
+    )

@@ -1,0 +1,178 @@
+"""Posts that fit with the largest figure to come, and the words that go with a number."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+
+import pytest
+from click import testing
+
+import build
+from deliverybot import campaign as campaigns
+from deliverybot import cli, ledger, milestones, model, posts
+from deliverybot.render import words
+
+
+def plan(
+    folder: pathlib.Path, template: str, *, post: str = "", **more: object
+) -> campaigns.Campaign:
+    """Make an installation with an account on X and one on Mastodon."""
+    build.settings(folder)
+    file = folder / "config.toml"
+    file.write_text(
+        f'{file.read_text()}[outlets.x-main]\nkind = "x"\n'
+        '[outlets.toots]\nkind = "mastodon"\napi = "https://social.example"\ncharacters = 300\n'
+    )
+    (folder / "letters" / "faces" / "post.txt").write_text(template)
+    (folder / "schedules").mkdir(exist_ok=True)
+    (folder / "schedules" / "faces.csv").write_text("Id,Name,Town,Country,Email\n")
+    return build.campaign(folder, posts=("x-main", "toots", "news"), post=post, **more)  # type: ignore[arg-type]
+
+
+def run(folder: pathlib.Path, *args: str) -> str:
+    told = ["-c", str(folder / "config.toml"), *args]
+    return " ".join(testing.CliRunner().invoke(cli.cli, told).stdout.split())
+
+
+# --- the largest figure -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "goal", "count", "figure"),
+    [
+        ("at = [100, 250_000]", None, 900, 250_000),
+        ("at = [100]", None, 900, 900),
+        ("percent = [50, 150]", 1_001, 900, 1_502),
+        ("every = 1000", 5_000, 900, 5_000),
+        ("every = 1000", 5_000, 6_000, 60_000),
+        ("every = 1000", None, 0, 10_000),
+        ("every = 1000", None, 2_500, 25_000),
+        ("on = 2027-01-01T12:00:00", None, 900, 9_000),
+        ("at = [100]\nevery = 1000", 5_000, 900, 5_000),
+    ],
+)
+def test_the_largest_figure_to_come(
+    tmp_path: pathlib.Path, rules: str, goal: int | None, count: int, figure: int
+) -> None:
+    one = build.campaign(tmp_path, plan=rules, goal=goal)
+    assert milestones.largest(one, count) == figure
+
+
+def test_check_names_template_length_and_limit(tmp_path: pathlib.Path) -> None:
+    """It fits today, and with the million it does not."""
+    plan(tmp_path, f"{{{{ signatures|number }}}} ask.{'x' * 268}\n", plan="at = [100, 1_000_000]")
+    told = run(tmp_path, "check", "--offline")
+    assert (
+        "letters/faces/post.txt: the post on x-main counts 282 of 280 with 1,000,000 signatures"
+    ) in told
+    assert "shorten the template by 2" in told
+    assert "on toots counts" not in told
+
+
+def test_what_fits_is_no_fault(tmp_path: pathlib.Path) -> None:
+    plan(tmp_path, f"{{{{ signatures|number }}}} ask.{'x' * 266}\n", plan="at = [100, 1_000_000]")
+    told = run(tmp_path, "check", "--offline")
+    assert "signatures" not in told
+
+
+def test_each_network_counts_its_own_way(tmp_path: pathlib.Path) -> None:
+    """On X a letter of Chinese counts two, on Mastodon one; an address 23 on both."""
+    address = "https://campaigns.org/" + "p" * 100
+    plan(tmp_path, f"{{{{ signatures }}}} {'日' * 129} {address}\n", plan="at = [100]")
+    told = run(tmp_path, "preview", "faces", "--as", "post")
+    assert "--- x-main: the post on x-main counts 286 of 280 with 100 signatures" in told
+    assert "--- toots: counts 157 of 300 with 100 signatures" in told
+    assert "--- news 0" in told
+
+
+def test_a_link_where_none_is_wanted_is_found_before_the_day(tmp_path: pathlib.Path) -> None:
+    plan(tmp_path, "{{ signatures }} ask: https://campaigns.org/p\n", post="link = false")
+    told = run(tmp_path, "check", "--offline")
+    assert told.count("is a link on") == 3
+
+
+def test_a_word_that_is_missing_is_found_before_the_day(tmp_path: pathlib.Path) -> None:
+    text = '{{ signatures }} {{ signatures|plural(one="person") }}\n'
+    plan(tmp_path, text)
+    told = run(tmp_path, "check", "--offline")
+    assert "post.txt:1: 'plural' has no word for other" in told
+
+
+def test_a_post_that_is_written_has_the_word(tmp_path: pathlib.Path) -> None:
+    build.settings(tmp_path)
+    text = '{{ signatures|number }} {{ signatures|plural("person asks", "people ask") }}.\n'
+    (tmp_path / "letters" / "faces" / "post.txt").write_text(text)
+    one = build.campaign(tmp_path, plan="at = [1, 100]")
+    options = build.settings(tmp_path)
+    with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
+        said = []
+        for count in (1, 100):
+            build.grow(book, one, count)
+            works = build.works(book, [one], options, build.Clock())
+            row = book.posts.select()[-1]
+            build.at_once(works._write(row, works._present()))
+            said.append(book.posts.get(row.id).text)
+        assert said == ["1 person asks.", "100 people ask."]
+        assert book.posts.get(row.id).digest == posts.digest("news", "100 people ask.")
+        assert book.posts.get(row.id).state == model.Post.HELD
+
+
+# --- words that go with a number ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "numbers"),
+    [
+        ("en", {0: "people", 1: "person", 2: "people", 1_000_000: "people"}),
+        ("de", {0: "people", 1: "person", 2: "people"}),
+        ("fr", {0: "person", 1: "person", 2: "people", 1_000_000: "people"}),
+        ("ja", {0: "people", 1: "people", 2: "people"}),
+        ("pt-BR", {0: "person", 1: "person", 2: "people"}),
+    ],
+)
+def test_two_words_are_enough_for_many_languages(language: str, numbers: dict[int, str]) -> None:
+    said = {n: words.plural(n, "person", "people", language=language) for n in numbers}
+    assert said == numbers
+
+
+@pytest.mark.parametrize(
+    ("language", "numbers"),
+    [
+        ("pl", {1: "one", 2: "few", 5: "many", 12: "many", 22: "few", 1_000_000: "many"}),
+        ("ru", {1: "one", 2: "few", 5: "many", 11: "many", 21: "one"}),
+        ("ar", {0: "zero", 1: "one", 2: "two", 3: "few", 11: "many", 100: "other"}),
+        ("cs", {1: "one", 2: "few", 5: "other"}),
+        ("cy", {0: "zero", 1: "one", 2: "two", 3: "few", 6: "many", 7: "other"}),
+        ("fr", {1: "one", 2: "other", 1_000_000: "many"}),
+    ],
+)
+def test_other_languages_name_their_forms(language: str, numbers: dict[int, str]) -> None:
+    named = {form: form for form in ("zero", "one", "two", "few", "many", "other")}
+    assert {n: words.plural(n, language=language, **named) for n in numbers} == numbers
+
+
+@pytest.mark.parametrize(
+    ("language", "forms", "named", "missing"),
+    [
+        ("pl", ("osoba", "osoby"), {}, "many and few"),
+        ("pl", (), {"one": "osoba", "few": "osoby"}, "many"),
+        ("he", ("a", "b"), {}, "two"),
+        ("en", (), {"one": "person"}, "other"),
+        ("en", ("a", "b", "c"), {}, "other and one"),
+        ("en", ("person",), {"other": "people"}, "other and one"),
+        ("en", (), {}, "other and one"),
+        ("en", ("person",), {}, "one"),
+    ],
+)
+def test_a_form_that_is_missing_is_named(
+    language: str, forms: tuple[str, ...], named: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(ValueError, match=f"has no word for {missing}; write plural"):
+        words.plural(5, *forms, language=language, **named)
+
+
+@pytest.mark.parametrize("value", [None, "5", 1.5, True])
+def test_what_is_no_number_has_no_word(value: object) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        words.plural(value, "person", "people", language="en")
