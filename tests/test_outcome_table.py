@@ -1,0 +1,123 @@
+"""The table of docs/outlets.md: each line of it is done to a server, and compared."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+import build
+import http_server
+import x_fake
+from deliverybot import config, model, outlets
+
+PAGE = pathlib.Path(__file__).parent.parent / "docs" / "outlets.md"
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
+UPLOAD, METADATA, POSTS = "/2/media/upload", "/2/media/metadata", "/2/tweets"
+#: What happens to which request: what the fake X is told to do.
+X: Mapping[str, tuple[str, str]] = {
+    "no answer in time to the picture": (UPLOAD, "hang"),
+    "no answer in time to the picture's words": (METADATA, "hang"),
+    "no answer in time to the post": (POSTS, "hang"),
+    "the answer to the post stops in its middle": (POSTS, "cut_in_answer"),
+    "the post is taken, then the line breaks": (POSTS, "post_then_drop"),
+    "401": (POSTS, "unauthorized"),
+    "402, the credits are used up": (POSTS, "no_credit"),
+    "403": (POSTS, "forbidden"),
+    "403, an equal post is there": (POSTS, "duplicate"),
+    "413": (POSTS, "too_large"),
+    "422": (POSTS, "unprocessable"),
+    "429": (POSTS, "limited"),
+    "503 with a page of HTML": (POSTS, "html_503"),
+    "200 with a page of HTML": (POSTS, "html_200"),
+    "503 with a page of HTML, to the picture": (UPLOAD, "html_503"),
+    "413, to the picture": (UPLOAD, "too_large"),
+}
+MEDIA, STATUSES = "/api/v2/media", "/api/v1/statuses"
+HALF = b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"id": "7'
+#: The same for a server that speaks as Mastodon does.
+MASTODON: Mapping[str, tuple[str, http_server.Reply]] = {
+    "no answer in time to the picture": (MEDIA, http_server.raw(lambda wire: wire.hang())),
+    "no answer in time to the post": (STATUSES, http_server.raw(lambda wire: wire.hang())),
+    "the answer to the post stops in its middle": (STATUSES, http_server.sends(HALF)),
+    "the post is taken, then the line breaks": (STATUSES, http_server.sends(b"")),
+    **{
+        words: (STATUSES, http_server.json({"error": "no"}, status=int(words[:3])))
+        for words in ("401", "402, the credits are used up", "403", "413", "422", "429")
+    },
+    "503 with a page of HTML": (STATUSES, http_server.text("<html>", status=503)),
+    "200 with a page of HTML": (STATUSES, http_server.text("<html>")),
+    "503 with a page of HTML, to the picture": (MEDIA, http_server.text("<html>", status=503)),
+    "413, to the picture": (MEDIA, http_server.json({"error": "no"}, status=413)),
+}
+NOBODY = "nobody answers the call"
+
+
+def table() -> dict[tuple[str, str], str]:
+    """What the page says, by what happens and outlet; what cannot happen is left out."""
+    part = PAGE.read_text("utf-8").partition("| what happens | x | mastodon |\n")[2]
+    found = {}
+    for line in part.partition("\n\n")[0].splitlines()[1:]:
+        words, *said = (cell.strip() for cell in line.strip("|").split("|"))
+        for name, cell in zip(("x", "mastodon"), said, strict=True):
+            if cell != "–":
+                found[words, name] = " ".join(re.findall(r"`(\w+)`", cell))
+    return found
+
+
+TABLE = table()
+
+
+def test_each_line_is_tried() -> None:
+    done = {(words, "x") for words in (NOBODY, *X)}
+    assert set(TABLE) == done | {(words, "mastodon") for words in (NOBODY, *MASTODON)}
+
+
+def account(folder: pathlib.Path, kind: str, api: str) -> outlets.Outlet:
+    keys = x_fake.KEYS if kind == "x" else {"access_token": "token-1"}
+    section = {"kind": kind, "api": api, "timeout": 3.0, **keys}
+    sender = {"name": "Example Campaigns", "address": "letters@campaigns.example"}
+    settings = config.Settings.model_validate(
+        {"sender": sender, "outlets": {"one": section}, "state_dir": str(folder)}
+    )
+    return outlets.open_outlet("one", settings, clock=build.NOW.timestamp)
+
+
+@contextlib.contextmanager
+def served(kind: str, words: str) -> Iterator[str]:
+    """Give the address of a server that does to a post what the words say."""
+    if words == NOBODY:
+        with http_server.running({}) as gone:
+            address = gone.url("")
+        yield address
+    elif kind == "x":
+        with x_fake.running() as fake:
+            path, plan = X[words]
+            (fake.plan if path == POSTS else fake.plans.setdefault(path, [])).append(plan)
+            yield fake.url
+    else:
+        path, reply = MASTODON[words]
+        answers: dict[str, http_server.Reply] = {
+            MEDIA: http_server.json({"id": "7", "url": "https://social.example/7"}),
+            STATUSES: http_server.json({"id": "9", "url": "https://social.example/9"}),
+        }
+        with http_server.running(answers | {path: reply}) as server:
+            yield server.url("")
+
+
+@pytest.mark.parametrize(("words", "kind"), TABLE)
+async def test_each_line_is_true(tmp_path: pathlib.Path, words: str, kind: str) -> None:
+    post = outlets.Draft(
+        key="faces.m1000.one", text="1,000 people ask", campaign="faces", title="Stop",
+        image=PICTURE, alt="a card", first_try=build.NOW,
+    )  # fmt: skip
+    with served(kind, words) as api:
+        reply = await account(tmp_path, kind, api).publish(post)
+    said = {
+        model.Outcome.LATER: "later", model.Outcome.REFUSED: "refused",
+        model.Outcome.UNSURE: "unsure",
+    }[reply.outcome]  # fmt: skip
+    assert said + " rests" * reply.account == TABLE[words, kind]
