@@ -59,7 +59,8 @@ def faults(
         one = _fit(campaign, rule, outlet, text.text, count)
         fault = one and one.fault()
         found += [fault] if fault else []
-    return found
+    # Outlets with one template have one fault.
+    return list(dict.fromkeys(found))
 
 
 def fit(

@@ -96,7 +96,7 @@ def test_a_word_that_is_missing_is_found_before_the_day(tmp_path: pathlib.Path) 
     text = '{{ signatures }} {{ signatures|plural(one="person") }}\n'
     plan(tmp_path, text)
     told = run(tmp_path, "check", "--offline")
-    assert "post.txt:1: 'plural' has no word for other" in told
+    assert told.count("post.txt:1: 'plural' has no word for other") == 1
 
 
 def test_a_post_that_is_written_has_the_word(tmp_path: pathlib.Path) -> None:
@@ -155,13 +155,13 @@ def test_other_languages_name_their_forms(language: str, numbers: dict[int, str]
 @pytest.mark.parametrize(
     ("language", "forms", "named", "missing"),
     [
-        ("pl", ("osoba", "osoby"), {}, "many and few"),
+        ("pl", ("osoba", "osoby"), {}, "few and many"),
         ("pl", (), {"one": "osoba", "few": "osoby"}, "many"),
         ("he", ("a", "b"), {}, "two"),
         ("en", (), {"one": "person"}, "other"),
-        ("en", ("a", "b", "c"), {}, "other and one"),
-        ("en", ("person",), {"other": "people"}, "other and one"),
-        ("en", (), {}, "other and one"),
+        ("en", ("a", "b", "c"), {}, "one and other"),
+        ("en", ("person",), {"other": "people"}, "one and other"),
+        ("en", (), {}, "one and other"),
         ("en", ("person",), {}, "one"),
     ],
 )

@@ -72,13 +72,14 @@ def number(value: int, language: str) -> str:
 
 #: Whole numbers up to here show which plural forms a language's counts take.
 _COUNTED = range(1001)
+_FORMS = ("zero", "one", "two", "few", "many", "other")
 
 
 @functools.cache
 def plurals(language: str) -> tuple[str, ...]:
     """Return the plural forms that counts take in a language, by their names in Unicode's CLDR."""
-    rule = locale(language).plural_form
-    return tuple(dict.fromkeys(rule(number) for number in _COUNTED))
+    taken = set(map(locale(language).plural_form, _COUNTED))
+    return tuple(form for form in _FORMS if form in taken)
 
 
 def plural(value: object, *forms: str, language: str, **named: str) -> str:
@@ -97,7 +98,7 @@ def plural(value: object, *forms: str, language: str, **named: str) -> str:
     elif forms:
         named = {}
     if missing := [name for name in needed if name not in named]:
-        said = ", ".join(f'{name}="..."' for name in sorted(needed))
+        said = ", ".join(f'{name}="..."' for name in needed)
         message = f"'plural' has no word for {' and '.join(missing)}; write plural({said})"
         raise ValueError(message)
     form = locale(language).plural_form(value)
