@@ -141,14 +141,14 @@ class Works:
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
         forwards.recover(self.book, self.settings, self.clock(), alone=False)
 
-    async def poll(self, slug: str) -> dt.datetime | None:
+    async def poll(self, slug: str, *, anyway: bool = False) -> dt.datetime | None:
         """Read one campaign's source, and compare the count with its plan.
 
-        A source that failed is left alone until its next try is due.  Return
-        when that is; None where nothing is wrong.
+        A source that failed is left alone until its next try is due, unless
+        `anyway`.  Return when that is; None where nothing is wrong.
         """
         before = self.book.signatures.standing(slug)
-        if before.not_before is not None and before.not_before > self.clock():
+        if before.not_before is not None and before.not_before > self.clock() and not anyway:
             return before.not_before
         return self.compare(slug, await self.read(slug))
 
