@@ -197,6 +197,19 @@ async def test_a_key_tells_calls_apart_and_finds_the_same_again(tmp_path: pathli
         assert (await site.read()).new == 2
 
 
+async def test_a_signed_call_that_somebody_sends_again_counts_once(
+    tmp_path: pathlib.Path,
+) -> None:
+    """The signature proves the body; under which keys it comes proves nothing."""
+    more = f'{SIGNED}signature_header = "X-Signature"\n'
+    with running(tmp_path, "json", more) as site:
+        body = json.dumps({"name": "Ada", "city": "Leeds"})
+        for key in ("k1", "k2", "k3"):
+            said = signature(body).hex()
+            assert site.send(body, X_Signature=said, Idempotency_Key=key)[0] == 200
+        assert (await site.read()).new == 1
+
+
 async def test_a_signature_in_two_calls_counts_once(tmp_path: pathlib.Path) -> None:
     content = json.loads(fixture("actionnetwork_webhook_signature.json"))
     with running(tmp_path, "actionnetwork") as site:

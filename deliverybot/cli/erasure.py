@@ -110,6 +110,8 @@ def _kept(settings: config.Settings, found: Iterable[verbs.Found]) -> Iterable[s
 def _source(one: campaigns.Campaign) -> str:
     """Name a campaign's source as a person knows it; an address may hold a secret."""
     path = getattr(one.source, "path", None)
+    if one.source.kind == "webhook":
+        return "the platform that calls the webhook"
     return str(path) if path else f"the {one.source.kind} source"
 
 
