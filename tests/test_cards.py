@@ -541,6 +541,42 @@ async def test_what_a_person_does_meanwhile_stands(
     assert (await one.write()).state == "cancelled"
 
 
+async def test_a_painter_that_is_ended_again_and_again_holds_up_no_other_post(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = desk(posts=("news", "second"))
+    real, tries = press.paint, 0
+
+    async def ended(*args: Any, **more: Any) -> press.Painted:
+        nonlocal tries
+        tries += 1
+        if tries <= child.TRIES:
+            raise errors.ChildEnded([errors.Fault(level="fault", what="ended by signal 9")])
+        return await real(*args, **more)
+
+    monkeypatch.setattr(press, "paint", ended)
+    works = one.works()
+    (trouble,) = await works._write_all()
+    assert "ended by signal 9" in str(trouble)
+    assert [row.state for row in one.book.posts.select()] == ["due", "held"]
+    assert await works._write_all() == []  # the machine has got better
+    first, second = one.book.posts.select()
+    assert (first.state, first.image) == ("held", second.image)
+
+
+async def test_a_limit_that_is_hit_holds_the_post_and_says_which(tmp_path: pathlib.Path) -> None:
+    """An endless layout cannot be written in a template, so the limit is set low."""
+    options = build.settings(tmp_path, pdf='memory = "256 MB"\ncpu = 1')
+    one = build.campaign(tmp_path, post="card = true")
+    # Some seconds of work on any machine: each line is laid out for each size of the title.
+    body = "<table>" + "<tr><td>a<td>b</tr>" * 10_000 + "</table>"
+    (tmp_path / "letters" / "faces" / "card.html").write_text(body)
+    card = await cards.make(one, "light", facts(), options)
+    assert card.png == b""
+    assert "painting the card" in whats(card.faults)
+    assert "under [pdf] in config.toml" in whats(card.faults)
+
+
 KILLED = """
 import asyncio, os, pathlib, signal, sys
 import build
