@@ -30,7 +30,7 @@ from deliverybot.ledger import records
 
 MAIN = "x-main"
 #: X makes a link of it, unlike of addresses that can be nobody's.
-LINKED = "{{ signatures }} people ask: {{ ask }}. https://campaigns.org/p/faces\n"
+LINKED = "{{ signatures }} people ask: {{ ask }}. https://example.org/p/faces\n"
 
 
 @dataclasses.dataclass
@@ -93,11 +93,11 @@ def house(tmp_path: pathlib.Path) -> Iterator[House]:
     ("text", "cost"),
     [
         ("1,000 people ask", 15_000),
-        ("see https://campaigns.org/p/faces", 200_000),
-        ("see campaigns.org", 200_000),
-        ("see http://campaigns.org.", 200_000),
+        ("see https://example.org/p/faces", 200_000),
+        ("see example.org", 200_000),
+        ("see http://example.org.", 200_000),
         ("1.000 people, e.g. these", 15_000),
-        ("write to desk@campaigns.org", 15_000),
+        ("write to desk@example.org", 15_000),
     ],
 )
 def test_a_link_costs_more(house: House, text: str, cost: int) -> None:
@@ -213,8 +213,8 @@ async def test_without_links_the_address_is_empty(house: House) -> None:
 @pytest.mark.parametrize(
     ("text", "link"),
     [
-        ("Read https://campaigns.org/p/faces now", "https://campaigns.org/p/faces"),
-        ("Read campaigns.org now", "campaigns.org"),
+        ("Read https://example.org/p/faces now", "https://example.org/p/faces"),
+        ("Read example.org now", "example.org"),
         ("Read HTTPS://campaigns.example/p now", "HTTPS://campaigns.example/p"),
     ],
 )

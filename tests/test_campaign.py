@@ -306,13 +306,13 @@ def test_an_unknown_outlet_and_a_missing_letter_have_line_and_hint(file: pathlib
 @pytest.mark.parametrize(
     ("mail", "address", "refused"),
     [
-        ('transport = "smtp"\nhost = "relay.campaigns.org"', "ceo@cloud.example", True),
-        ('transport = "smtp"\nhost = "relay.campaigns.org"', "ceo@example.com", True),
-        ('transport = "smtp"\nhost = "relay.campaigns.org"', "ceo@mail.example.com", True),
-        ('transport = "smtp"\nhost = "relay.campaigns.org"', "ceo@x.test", True),
-        ('transport = "smtp"\nhost = "relay.campaigns.org"', "ceo@notexample.com", False),
+        ('transport = "smtp"\nhost = "relay.example.org"', "ceo@cloud.example", True),
+        ('transport = "smtp"\nhost = "relay.example.org"', "ceo@example.com", True),
+        ('transport = "smtp"\nhost = "relay.example.org"', "ceo@mail.example.com", True),
+        ('transport = "smtp"\nhost = "relay.example.org"', "ceo@x.test", True),
+        ('transport = "smtp"\nhost = "relay.example.org"', "ceo@notexample.com", False),
         ('transport = "smtp"\nhost = "127.0.0.1"', "ceo@cloud.example", False),
-        ('transport = "folder"\nhost = "relay.campaigns.org"', "ceo@cloud.example", False),
+        ('transport = "folder"\nhost = "relay.example.org"', "ceo@cloud.example", False),
     ],
 )
 def test_no_letter_goes_to_a_made_up_address_over_a_real_relay(

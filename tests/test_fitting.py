@@ -78,7 +78,7 @@ def test_what_fits_is_no_fault(tmp_path: pathlib.Path) -> None:
 
 def test_each_network_counts_its_own_way(tmp_path: pathlib.Path) -> None:
     """On X a letter of Chinese counts two, on Mastodon one; an address 23 on both."""
-    address = "https://campaigns.org/" + "p" * 100
+    address = "https://example.org/" + "p" * 100
     plan(tmp_path, f"{{{{ signatures }}}} {'日' * 129} {address}\n", plan="at = [100]")
     told = run(tmp_path, "preview", "faces", "--as", "post")
     assert "--- x-main: the post on x-main counts 286 of 280 with 100 signatures" in told
@@ -87,7 +87,7 @@ def test_each_network_counts_its_own_way(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_link_where_none_is_wanted_is_found_before_the_day(tmp_path: pathlib.Path) -> None:
-    plan(tmp_path, "{{ signatures }} ask: https://campaigns.org/p\n", post="link = false")
+    plan(tmp_path, "{{ signatures }} ask: https://example.org/p\n", post="link = false")
     told = run(tmp_path, "check", "--offline")
     assert told.count("is a link on") == 3
 

@@ -20,7 +20,7 @@ DONE, LATER, REFUSED, UNSURE = (
 UPLOAD, METADATA, ME = "/2/media/upload", "/2/media/metadata", "/2/users/me"
 OWN = f"/2/users/{x_fake.USER}/tweets"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-TEXT = "Zoë & 1,000 others <ask>: stop.\n\nSee https://campaigns.org/p/faces?n=1&m=2 🎉"
+TEXT = "Zoë & 1,000 others <ask>: stop.\n\nSee https://example.org/p/faces?n=1&m=2 🎉"
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_a_post_with_a_picture_is_judged_by_its_own_answer(
     [
         TEXT,
         "bare.org/p/faces takes 1,000 names",
-        "https://campaigns.org/ 1,000 names, and https://campaigns.org/p/é",
+        "https://example.org/ 1,000 names, and https://example.org/p/é",
         "世界 #stop @someone مرحبا 👩‍👩‍👧",
         "no link & 100% of <b>all</b> &amp; more",
     ],
