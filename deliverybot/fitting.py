@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-from deliverybot import allowances, config, errors, milestones, model, outlets, render
+from deliverybot import allowances, cards, config, errors, milestones, model, outlets, render
 from deliverybot import campaign as campaigns
 
 
@@ -63,6 +63,17 @@ def faults(
     return list(dict.fromkeys(found))
 
 
+async def cards_of(
+    campaign: campaigns.Campaign, facts: render.Facts, count: int, settings: config.Settings
+) -> list[errors.Fault]:
+    """Paint each card that a campaign wants, for the largest figure, and name what is wrong."""
+    found = list[errors.Fault]()
+    for theme in dict.fromkeys(rule.card_theme for rule in campaign.posts if rule.card):
+        card = await cards.make(campaign, theme, _foreseen(campaign, facts, count), settings)
+        found += card.faults
+    return list(dict.fromkeys(found))
+
+
 def fit(
     campaign: campaigns.Campaign,
     rule: campaigns.PostRules,
@@ -93,12 +104,16 @@ def _text(
     settings: config.Settings,
 ) -> render.Text:
     """Write a post as if the largest figure to come were reached."""
+    told = _foreseen(campaign, allowances.sayable(rule, facts), count)
+    return render.post(settings.letters / campaign.letter, rule.template, told)
+
+
+def _foreseen(campaign: campaigns.Campaign, facts: render.Facts, count: int) -> render.Facts:
     figure = milestones.largest(campaign, count)
     figures = model.Figures(
         milestone=figure, signatures=figure, listed=figure, as_of=facts.figures.as_of
     )
-    told = dataclasses.replace(allowances.sayable(rule, facts), figures=figures)
-    return render.post(settings.letters / campaign.letter, rule.template, told)
+    return dataclasses.replace(facts, figures=figures)
 
 
 def _fit(

@@ -17,7 +17,6 @@ from deliverybot import (
     config,
     errors,
     ledger,
-    material,
     model,
     outlets,
     render,
@@ -31,8 +30,6 @@ log = logging.getLogger(__name__)
 BACKOFF = (1, 5, 15, 60)
 #: A network that asks for patience is obeyed up to this.
 PATIENCE = dt.timedelta(hours=4)
-#: How far a campaign without a last milestone is taken to get.
-_OPEN_END = 1_000_000
 #: How long a claim lasts: far beyond any outlet's own deadline.
 LEASE = dt.timedelta(minutes=10)
 
@@ -113,49 +110,6 @@ async def _frozen(
         "digest": digest(row.outlet, text.text, image, card.alt),
         "problem": "\n".join(dict.fromkeys(stops)),
     }
-
-
-async def check(
-    campaign: campaigns.Campaign, settings: config.Settings, now: dt.datetime
-) -> list[errors.Fault]:
-    """Paint each card that a campaign wants, with the largest figure to come; keep none."""
-    found: list[errors.Fault] = []
-    for theme in dict.fromkeys(rule.card_theme for rule in campaign.posts if rule.card):
-        card = await cards.make(campaign, theme, _largest(campaign, settings, now), settings)
-        found += [fault for fault in card.faults if fault not in found]
-    return found
-
-
-def _largest(
-    campaign: campaigns.Campaign, settings: config.Settings, now: dt.datetime
-) -> render.Facts:
-    """Return facts with the largest figure that the plan foresees.
-
-    A plan without an end, by steps or by dates, is taken to go to a million.
-    """
-    goal = campaign.goal or 0
-    plan = campaign.milestones
-    figures = [count for one in plan for count in one.at or ()]
-    figures += [goal * share // 100 for one in plan for share in one.percent or ()]
-    figures += [max(_OPEN_END, one.every or 0) for one in plan if one.every or one.on]
-    count = max(figures)
-    target = material.named(campaign.targets[0])
-    return render.Facts(
-        title=campaign.title,
-        ask=campaign.ask,
-        url=campaign.url,
-        goal=campaign.goal,
-        language=campaign.language,
-        voice=campaign.voice,
-        sender_name=settings.sender.name,
-        sender_address=settings.sender.address,
-        reply_to=settings.sender.reply_to,
-        target=target,
-        targets=(target,),
-        figures=model.Figures(milestone=count, signatures=count, listed=count, as_of=now),
-        date=now.date(),
-        public_url=settings.public_url,
-    )
 
 
 def fingerprint(row: records.Post, campaign: campaigns.Campaign, letter_inputs: str) -> str:

@@ -11,8 +11,9 @@ import PIL.Image
 import pytest
 
 import build
+import test_cards
 import test_cli
-from deliverybot import config, ledger, model, outlets, posts
+from deliverybot import config, fitting, ledger, model, outlets
 
 DONE, LATER, REFUSED = model.Outcome.DONE, model.Outcome.LATER, model.Outcome.REFUSED
 #: A private character that no font draws.
@@ -108,9 +109,8 @@ def test_a_rehearsal_shows_the_card(bot: test_cli.Bot) -> None:
     [
         ("at = [100, 2500]", None, "2,500"),
         ("percent = [50, 150]", 3_000, "4,500"),
-        ("every = 1000", None, "1,000,000"),
-        ("every = 7000000\nat = [100]", None, "7,000,000"),
-        ("on = 2027-01-01T09:00:00\nat = [100]", None, "1,000,000"),
+        ("every = 1000", None, "10,000"),
+        ("every = 1000", 45_000, "45,000"),
     ],
 )
 async def test_the_largest_figure_to_come(
@@ -121,7 +121,7 @@ async def test_the_largest_figure_to_come(
     (tmp_path / "letters" / "faces" / "card.txt").write_text(
         "{% if signatures|number == '" + figure + "' %}{% else %}as expected{% endif %}"
     )
-    found = await posts.check(one, options, build.NOW)
+    found = await fitting.cards_of(one, test_cards.facts(), 100, options)
     assert [fault.what for fault in found] == ["the alt text is empty"]
 
 
@@ -129,7 +129,7 @@ async def test_a_campaign_without_cards_needs_none(tmp_path: pathlib.Path) -> No
     options = build.settings(tmp_path)
     one = build.campaign(tmp_path)
     (tmp_path / "letters" / "faces" / "card.html").write_text("{{ nothing }}")
-    assert await posts.check(one, options, build.NOW) == []
+    assert await fitting.cards_of(one, test_cards.facts(), 100, options) == []
 
 
 # --- the folder of posts ---------------------------------------------------------------------

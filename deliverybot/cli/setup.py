@@ -118,7 +118,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
 def _campaign(
     one: campaigns.Campaign, settings: config.Settings, *, offline: bool
 ) -> list[errors.Fault]:
-    from deliverybot import posts, render, signatures, sources
+    from deliverybot import render, signatures, sources
 
     means = dataclasses.replace(signatures.means(settings), offline=offline)
     folder = settings.letters / one.letter
@@ -126,8 +126,6 @@ def _campaign(
     found = render.check(folder, tuple(dict.fromkeys(names))) + sources.look(
         one, now=out.now(), means=means
     )
-    if folder.is_dir():
-        found += asyncio.run(posts.check(one, settings, out.now()))
     if not any(fault.level == "fault" for fault in found):
         found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
     return found
@@ -160,7 +158,7 @@ def _installation(call: out.Call, settings: config.Settings) -> list[errors.Faul
 def _posts(
     call: out.Call, settings: config.Settings, known: list[campaigns.Campaign]
 ) -> list[errors.Fault]:
-    """Look whether each post fits its network, with the largest figure to come."""
+    """Look whether each post fits its network and has a card, with the largest figure to come."""
     from deliverybot import fitting, material, preview
 
     found = list[errors.Fault]()
@@ -175,6 +173,7 @@ def _posts(
             facts = material.facts(book, case, settings)
             count = book.signatures.standing(one.slug).signatures
             found += fitting.faults(one, facts, count, settings)
+            found += asyncio.run(fitting.cards_of(one, facts, count, settings))
     return found
 
 
