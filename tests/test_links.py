@@ -247,7 +247,7 @@ def test_a_link_without_a_place_to_lead_to_is_a_fault(tmp_path: pathlib.Path) ->
 def test_run_hands_the_list_out_until_it_is_told_to_stop(one: bulk.Bulk) -> None:
     (token,) = set(URL.findall(one.row.text))
     with started(one) as process:
-        port = int(said(process, r"handed out at 127\.0\.0\.1 port (\d+)"))
+        port = int(said(process, r"the web server answers at 127\.0\.0\.1 port (\d+)"))
         said(process, r"delivery 2 to chair: (sent)")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         with contextlib.closing(connection):
@@ -268,7 +268,7 @@ def test_without_web_nothing_is_handed_out(one: bulk.Bulk) -> None:
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read() if process.stderr else ""
         assert process.wait(60) == 0
-    assert "handed out" not in rest
+    assert "the web server" not in rest
 
 
 @contextlib.contextmanager
