@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import logging
 from collections.abc import Mapping
 
 from deliverybot import (
@@ -23,15 +22,6 @@ from deliverybot import (
 )
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
-
-log = logging.getLogger(__name__)
-
-#: Minutes between tries; the last one repeats until the news is stale.
-BACKOFF = (1, 5, 15, 60)
-#: A network that asks for patience is obeyed up to this.
-PATIENCE = dt.timedelta(hours=4)
-#: How long a claim lasts: far beyond any outlet's own deadline.
-LEASE = dt.timedelta(minutes=10)
 
 
 async def write_one(  # noqa: PLR0913 - one post and all that decides on it

@@ -340,7 +340,7 @@ async def test_a_crash_while_posting_is_settled_by_the_outlets_word(
     one = desk()
     one.write()
     row = one.approve()
-    assert one.book.posts.claim(row, owner="dead", lease=posts.LEASE, now=NOW) is not None
+    assert one.book.posts.claim(row, owner="dead", lease=publishing.LEASE, now=NOW) is not None
     if there:
         place = one.folder / "var" / "outbox" / "posts"
         place.mkdir(parents=True)
@@ -364,7 +364,7 @@ async def test_a_lease_that_runs_is_respected(desk: Callable[..., Desk]) -> None
     one = desk()
     one.write()
     row = one.approve()
-    one.book.posts.claim(row, owner="other", lease=posts.LEASE, now=NOW)
+    one.book.posts.claim(row, owner="other", lease=publishing.LEASE, now=NOW)
     await one.recover(alone=False)
     assert one.row().state == "sending"
     one.clock.forward(minutes=10, seconds=1)

@@ -19,11 +19,10 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 from deliverybot import config, errors, model, plugins, values
 
-T = TypeVar("T")
 _LINK = re.compile(r"(?i)\bhttps?://[^\s<>\"]+")
 
 

@@ -17,7 +17,6 @@ name.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import http.client
 import json
@@ -153,14 +152,8 @@ class Bluesky(outlets.Outlet):
         what = f"outlet {self.name} posts as @{session.handle}"
         return [errors.Fault(level="ok", what=what)]
 
-    async def _aside(self, work: Callable[[wire.Door], outlets.T]) -> outlets.T:
-        """Do something in a thread, where the network may let us wait; a cancel ends the wait."""
-        door = wire.Door(self._settings.api, self._settings.timeout)
-        try:
-            return await asyncio.to_thread(work, door)
-        except asyncio.CancelledError:
-            door.cut()
-            raise
+    async def _aside(self, work: Callable[[wire.Door], wire.T]) -> wire.T:
+        return await wire.aside(wire.Door(self._settings.api, self._settings.timeout), work)
 
     def _password(self) -> str:
         return self._settings.app_password.get_secret_value()

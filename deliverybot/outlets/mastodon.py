@@ -8,7 +8,6 @@ later the account's own posts are read and compared.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime as dt
 import html
@@ -86,14 +85,8 @@ class Mastodon(outlets.Outlet):
             return [errors.Fault(level="fault", what=missing, hint=hint)]
         return await self._aside(self._check)
 
-    async def _aside(self, work: Callable[[wire.Door], outlets.T]) -> outlets.T:
-        """Do something in a thread, where libraries may wait; a cancel ends the wait."""
-        door = wire.Door(self._settings.api, self._settings.timeout)
-        try:
-            return await asyncio.to_thread(work, door)
-        except asyncio.CancelledError:
-            door.cut()
-            raise
+    async def _aside(self, work: Callable[[wire.Door], wire.T]) -> wire.T:
+        return await wire.aside(wire.Door(self._settings.api, self._settings.timeout), work)
 
     def _token(self) -> str:
         return self._settings.access_token.get_secret_value()

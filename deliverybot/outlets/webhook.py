@@ -7,7 +7,6 @@ passes the promise on.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hmac
@@ -52,11 +51,7 @@ class Webhook(outlets.Outlet):
             return wire.reply(model.Outcome.REFUSED, what)
         parts = urllib.parse.urlsplit(self._settings.url)
         door = wire.Door(f"{parts.scheme}://{parts.netloc}", self._settings.timeout)
-        try:
-            return await asyncio.to_thread(self._publish, post, door)
-        except asyncio.CancelledError:
-            door.cut()
-            raise
+        return await wire.aside(door, lambda door: self._publish(post, door))
 
     @typing_extensions.override
     async def find(self, post: outlets.Draft) -> outlets.Evidence:

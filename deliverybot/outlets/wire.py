@@ -6,6 +6,7 @@ is not must not.  So the answer is judged from what came over the wire.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import io
@@ -14,13 +15,15 @@ import socket
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import requests
 import requests.adapters
 
 from deliverybot import model, screen
 
+T = TypeVar("T")
 #: Letters of what a network says that are kept.
 _TEXT_MAX = 300
 
@@ -131,6 +134,18 @@ class Door(requests.adapters.BaseAdapter):
             # A refusal whose reason is cut off may be "this post is there already".
             raise ValueError("the answer is cut short or too long")
         return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
+
+
+async def aside(door: Door, work: Callable[[Door], T]) -> T:
+    """Do something in a thread, where a client's library waits; a cancel ends the wait.
+
+    Else the thread, and with it the process, would wait for the door's deadline.
+    """
+    try:
+        return await asyncio.to_thread(work, door)
+    except asyncio.CancelledError:
+        door.cut()
+        raise
 
 
 def fields(body: bytes) -> dict[str, object]:

@@ -9,7 +9,6 @@ dictionary of posts).
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -146,15 +145,9 @@ class X(outlets.Outlet):
             return f"the words for the picture are {len(post.alt)} long; X takes {_ALT_MAX}"
         return ""
 
-    async def _aside(self, work: Callable[[wire.Door], outlets.T], *, most: int) -> outlets.T:
-        """Do something in a thread, where the library waits; a cancel ends the wait."""
+    async def _aside(self, work: Callable[[wire.Door], wire.T], *, most: int) -> wire.T:
         door = wire.Door(self._settings.api, self._settings.timeout, bare=True, most=most)
-        try:
-            return await asyncio.to_thread(work, door)
-        except asyncio.CancelledError:
-            # Else the thread, and with it the process, would wait for the deadline.
-            door.cut()
-            raise
+        return await wire.aside(door, work)
 
     def _publish(self, post: outlets.Draft, door: wire.Door) -> model.Reply:
         """1. Bring the picture, if there is one, and its words.  2. Post."""
