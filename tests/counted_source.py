@@ -34,9 +34,7 @@ class NumberSource(kinds.Source):
 
     Settings = Number
 
-    @property
-    def section(self) -> Number:
-        return cast("Number", self.errand.section)
+    section: Number
 
     def probe(self, state: str) -> kinds.Count | None:
         with fetch.Door(self.errand) as door:

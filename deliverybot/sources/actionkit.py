@@ -56,13 +56,7 @@ class ActionKit(kinds.Source):
     """A petition's page of ActionKit."""
 
     Settings = sections.ActionKitSource
-
-    def __init__(self, errand: kinds.Errand) -> None:
-        """Keep the errand."""
-        super().__init__(errand)
-        section = errand.section
-        assert isinstance(section, sections.ActionKitSource)  # noqa: S101 - by the entry point
-        self.section = section
+    section: sections.ActionKitSource
 
     @property
     def base(self) -> str:

@@ -55,13 +55,7 @@ class ActionNetwork(kinds.Source):
     """A petition on Action Network."""
 
     Settings = sections.ActionNetworkSource
-
-    def __init__(self, errand: kinds.Errand) -> None:
-        """Keep the errand."""
-        super().__init__(errand)
-        section = errand.section
-        assert isinstance(section, sections.ActionNetworkSource)  # noqa: S101 - by the entry point
-        self.section = section
+    section: sections.ActionNetworkSource
 
     @property
     @typing_extensions.override

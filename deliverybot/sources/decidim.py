@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import cast
 
 import typing_extensions
 
@@ -28,16 +27,12 @@ class Decidim(kinds.Source):
     """Asks for the number of one initiative."""
 
     Settings = sections.DecidimSource
-
-    def __init__(self, errand: kinds.Errand) -> None:
-        """Keep the errand; nothing is asked before a method is called."""
-        super().__init__(errand)
-        self._section = cast("sections.DecidimSource", errand.section)
+    section: sections.DecidimSource
 
     @property
     @typing_extensions.override
     def name(self) -> str:
-        return str(hosts.Place.of(self._section.api))
+        return str(hosts.Place.of(self.section.api))
 
     @typing_extensions.override
     def probe(self, state: str) -> kinds.Count | None:
@@ -48,10 +43,10 @@ class Decidim(kinds.Source):
     def look(self) -> list[errors.Fault]:
         initiative = self._initiative()
         online, offline = self._votes(initiative)
-        paper = f" and {offline} on paper" if self._section.offline else ", paper left out"
+        paper = f" and {offline} on paper" if self.section.offline else ", paper left out"
         state = initiative.get("state")
         word = screen.clean(state, _SHOWN) if isinstance(state, str) else "unknown"
-        what = f"initiative {self._section.initiative}: {online} signatures online{paper}, {word!r}"
+        what = f"initiative {self.section.initiative}: {online} signatures online{paper}, {word!r}"
         found = [errors.Fault(level="ok", what=what, file=self.name)]
         if word not in _OPEN:
             what = f"this initiative is {word!r}: it may be that nobody can sign it"
@@ -60,20 +55,20 @@ class Decidim(kinds.Source):
         return found
 
     def _initiative(self) -> Mapping[str, object]:
-        asked = {"query": _QUERY, "variables": {"id": str(self._section.initiative)}}
+        asked = {"query": _QUERY, "variables": {"id": str(self.section.initiative)}}
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         with fetch.Door(self.errand) as door:
             answer = door.post(
-                self._section.api, json.dumps(asked).encode(), headers=headers, again=True
+                self.section.api, json.dumps(asked).encode(), headers=headers, again=True
             )
         content = answer.json()
         shapes.refuse_errors(content, self.name)
         found = shapes.find("data.initiative", content, self.name)
         if not isinstance(found, Mapping):
-            what = f"this site has no initiative {self._section.initiative}"
+            what = f"this site has no initiative {self.section.initiative}"
             hint = f"the number stands in the address of its page; {shapes.keys(content)}"
             raise errors.SourceError(what, hint=hint, file=self.name)
-        if str(found.get("id")) != str(self._section.initiative):
+        if str(found.get("id")) != str(self.section.initiative):
             what = "the site answers with another initiative than was asked for"
             raise errors.SourceError(what, file=self.name)
         return found
@@ -82,7 +77,7 @@ class Decidim(kinds.Source):
         """Return the signatures online and those on paper, 0 where these do not count."""
         online = shapes.need("onlineVotes", "onlineVotes", initiative, self.name)
         # Null where an initiative takes none on paper; a field that is missing is another thing.
-        has_paper = self._section.offline and initiative.get("offlineVotes", online) is not None
+        has_paper = self.section.offline and initiative.get("offlineVotes", online) is not None
         paper = (
             shapes.need("offlineVotes", "offlineVotes", initiative, self.name) if has_paper else 0
         )

@@ -49,11 +49,7 @@ class HtmlPage(kinds.Source):
     """A page that shows the number of signatures, a list of signers, or both."""
 
     Settings = sections.HtmlSource
-
-    @property
-    def section(self) -> sections.HtmlSource:
-        """What the campaign says."""
-        return cast("sections.HtmlSource", self.errand.section)
+    section: sections.HtmlSource
 
     @property
     @typing_extensions.override

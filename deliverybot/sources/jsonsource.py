@@ -40,16 +40,12 @@ class HttpJson(kinds.Source):
     """Asks one address, and the pages behind it."""
 
     Settings = sections.HttpJsonSource
-
-    def __init__(self, errand: kinds.Errand) -> None:
-        """Keep the errand; nothing is asked before a method is called."""
-        super().__init__(errand)
-        self._section = cast("sections.HttpJsonSource", errand.section)
+    section: sections.HttpJsonSource
 
     @property
     @typing_extensions.override
     def name(self) -> str:
-        return str(hosts.Place.of(self._section.url))
+        return str(hosts.Place.of(self.section.url))
 
     @typing_extensions.override
     def probe(self, state: str) -> kinds.Count | None:
@@ -58,7 +54,7 @@ class HttpJson(kinds.Source):
         if answer is None:
             return None
         content = self._content(answer)
-        found = shapes.need("count", self._section.count or "", content, self.name)
+        found = shapes.need("count", self.section.count or "", content, self.name)
         return kinds.Count(counting.whole(found, self.name), answer.state)
 
     @typing_extensions.override
@@ -75,7 +71,7 @@ class HttpJson(kinds.Source):
             pager = paging.Pager(self.errand, book)
             place, asked = pager.load(cursor)
             signers.know(asked)
-            read = pager.newest if self._section.order == "newest" else pager.oldest
+            read = pager.newest if self.section.order == "newest" else pager.oldest
             yield from read(cursor, place)
 
     @typing_extensions.override
@@ -84,11 +80,11 @@ class HttpJson(kinds.Source):
             answer = self._ask(door, "", "")
         content = self._content(cast("fetch.Answer", answer))
         found = []
-        if self._section.count is not None:
-            value = shapes.need("count", self._section.count, content, self.name)
+        if self.section.count is not None:
+            value = shapes.need("count", self.section.count, content, self.name)
             count = counting.whole(value, self.name)
             found.append(self._fault("ok", f"the address answers: {count} signatures"))
-        if self._section.signers is not None:
+        if self.section.signers is not None:
             found += self._look_at(self._listed(content), content)
         return found
 
@@ -102,7 +98,7 @@ class HttpJson(kinds.Source):
         entries = signers.entries(listed)
         if items:
             found += self._fields(signers, items)
-        if self._section.only and not any(map(signers.counts, items)):
+        if self.section.only and not any(map(signers.counts, items)):
             what = "no signer of the first page counts by `only`"
             found.append(self._fault("warning", what, f"a signer's {shapes.keys(items[0])}"))
         bad = [entry.row for entry in entries if entry.row and entry.row.problem]
@@ -110,7 +106,7 @@ class HttpJson(kinds.Source):
             what = f"of these, {len(bad)} would be left out: {bad[0].problem}"
             found.append(self._fault("warning", what))
         if signers.is_upside_down(entries):
-            what = f"the times on the first page run against order = {self._section.order!r}"
+            what = f"the times on the first page run against order = {self.section.order!r}"
             hint = "look whether the first signer of the list is the oldest or the newest"
             found.append(self._fault("warning", what, hint))
         found += signers.told()
@@ -122,7 +118,7 @@ class HttpJson(kinds.Source):
 
     def _fields(self, signers: roster.Roster, items: list[dict[str, object]]) -> list[errors.Fault]:
         """Say which of our fields the signers have, and what is dropped."""
-        wanted = self._section.columns
+        wanted = self.section.columns
         flat = [signers.flat(item) for item in items]
         # Real values: an expression that joins two keys finds nothing in an empty object.
         match = signers.match({key: item[key] for item in items for key in item})
@@ -161,20 +157,20 @@ class HttpJson(kinds.Source):
         content = self._content(answer)
         listed = self._listed(content)
         following, is_guessed = self._next(content, at, len(listed))
-        is_newest = self._section.order == "newest"
+        is_newest = self.section.order == "newest"
         return paging.Sheet(
             entries=signers.entries(listed),
             content=roster.content_mark(listed),
             next=following,
             is_guessed=is_guessed,
-            is_numbered=self._section.page is not None,
+            is_numbered=self.section.page is not None,
             # An unchanged page with a next one says nothing about that.
             state=answer.state if is_newest or following is None else "",
         )
 
     def _ask(self, door: fetch.Door, at: str, state: str) -> fetch.Answer | None:
         """Ask for a page; None where it is as it was at `state`."""
-        section = self._section
+        section = self.section
         parameter, value = self._parameter(at)
         accept = {"Accept": "application/json"}
         if section.post is not None:
@@ -190,7 +186,7 @@ class HttpJson(kinds.Source):
 
     def _parameter(self, at: str) -> tuple[str | None, object]:
         """Return the parameter that leads to a page, and its value."""
-        section = self._section
+        section = self.section
         if section.page is not None:
             return section.page, int(at or section.first_page)
         if section.offset is not None:
@@ -201,12 +197,12 @@ class HttpJson(kinds.Source):
 
     def _content(self, answer: fetch.Answer) -> object:
         content = answer.json()
-        if self._section.post is not None:
+        if self.section.post is not None:
             shapes.refuse_errors(content, self.name)
         return content
 
     def _listed(self, content: object) -> list[object]:
-        expression = self._section.signers or ""
+        expression = self.section.signers or ""
         found = shapes.need("signers", expression, content, self.name)
         if not isinstance(found, list):
             what = f"`signers`: {expression!r} finds something that is no list"
@@ -215,7 +211,7 @@ class HttpJson(kinds.Source):
 
     def _next(self, content: object, at: str, count: int) -> tuple[str | None, bool]:
         """Return the place of the next page, and whether nobody said that there is one."""
-        section = self._section
+        section = self.section
         if section.offset is not None:
             return str(int(at or 0) + count), True
         if section.page is not None:
@@ -246,7 +242,7 @@ class HttpJson(kinds.Source):
         if not isinstance(found, str) or len(found) > _LONGEST:
             hint = 'cursor = "after", say, where it is a word for a parameter of the address'
             raise errors.SourceError("`next` finds no address", hint=hint, file=self.name)
-        home = hosts.Place.of(self._section.url)
+        home = hosts.Place.of(self.section.url)
         place = hosts.Place.of((hosts.Place.of(at) if at else home).joined(found))
         if place.host == home.host and (home.scheme, place.scheme) == ("https", "http"):
             # Behind a proxy a platform may take itself for one without TLS.
@@ -260,10 +256,10 @@ class HttpJson(kinds.Source):
     # --- the rest -----------------------------------------------------------------------------
 
     def _roster(self) -> roster.Roster:
-        return roster.Roster(self.campaign, self._section, self.errand.secret, name=self.name)
+        return roster.Roster(self.campaign, self.section, self.errand.secret, name=self.name)
 
     def _leading(self) -> str:
-        settings = {name: getattr(self._section, name) for name in _LEADING}
+        settings = {name: getattr(self.section, name) for name in _LEADING}
         text = json.dumps(settings, sort_keys=True).encode()
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 

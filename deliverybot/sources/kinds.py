@@ -8,7 +8,7 @@ import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from deliverybot import access as accounts
 from deliverybot import campaign as campaigns
@@ -115,11 +115,14 @@ class Source(abc.ABC):
 
     #: The model of its section.
     Settings: ClassVar[type[origins.Section]]
+    #: The campaign's [source] or [count]; a subclass says which model it is.
+    section: Any
 
     def __init__(self, errand: Errand) -> None:
         """Keep the errand; nothing is opened or asked before a method is called."""
         self.errand = errand
         self.campaign = errand.campaign
+        self.section = errand.section
 
     @property
     def name(self) -> str:

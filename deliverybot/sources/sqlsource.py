@@ -38,12 +38,7 @@ class Sql(kinds.Source):
     """Signatures in a database, a number in one, or both."""
 
     Settings = sections.SqlSource
-
-    @property
-    def section(self) -> sections.SqlSource:
-        """What the campaign says of it."""
-        assert isinstance(self.errand.section, sections.SqlSource)  # noqa: S101 - for mypy
-        return self.errand.section
+    section: sections.SqlSource
 
     @property
     @typing_extensions.override

@@ -26,13 +26,7 @@ class Webhook(kinds.Source):
     """The calls that wait."""
 
     Settings = sections.WebhookSource
-
-    def __init__(self, errand: kinds.Errand) -> None:
-        """Keep the errand."""
-        super().__init__(errand)
-        section = errand.section
-        assert isinstance(section, sections.WebhookSource)  # noqa: S101 - by the entry point
-        self._section = section
+    section: sections.WebhookSource
 
     @property
     @typing_extensions.override
@@ -69,12 +63,12 @@ class Webhook(kinds.Source):
     @typing_extensions.override
     def look(self) -> list[errors.Fault]:
         slug = self.campaign.slug
-        what = f"signatures are brought to an address of ours ({self._section.platform})"
+        what = f"signatures are brought to an address of ours ({self.section.platform})"
         hint = f"`deliverybot signatures webhook {slug}` shows the address"
         found = [errors.Fault(level="ok", what=what, hint=hint, file=str(self.campaign.file))]
-        account = self.errand.means.access.get(self._section.access or "")
-        if self._section.access and not (account and account.signing_secret.get_secret_value()):
-            name = self._section.access
+        account = self.errand.means.access.get(self.section.access or "")
+        if self.section.access and not (account and account.signing_secret.get_secret_value()):
+            name = self.section.access
             variable = f"DELIVERYBOT_ACCESS__{name.upper().replace('-', '_')}__SIGNING_SECRET"
             what = f"[access.{name}] has no signing_secret: no call can be proved, all are refused"
             hint = f"put it into the environment as {variable}, or into a secret file"
@@ -84,18 +78,18 @@ class Webhook(kinds.Source):
         return found
 
     def _layout(self) -> columns.Layout:
-        return columns.Layout.of(self._section, self.campaign.language)
+        return columns.Layout.of(self.section, self.campaign.language)
 
     def _columns(self) -> str:
         """Return what tells one setting of `columns` from another."""
-        said = json.dumps(dict(self._section.columns), sort_keys=True)
+        said = json.dumps(dict(self.section.columns), sort_keys=True)
         return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
     def _objects(self, one: kinds.Arrival) -> Sequence[Mapping[str, Any]] | None:
         """Return the signatures of a call; None where it is not what the platform sends."""
         try:
             content = json.loads(one.body, parse_constant=_refuse)
-            found = list(forms.READERS[self._section.platform](content, self._section.form))
+            found = list(forms.READERS[self.section.platform](content, self.section.form))
             return found if all(isinstance(key, str) for each in found for key in each) else None
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
             return None
@@ -123,7 +117,7 @@ class Webhook(kinds.Source):
     ) -> Iterator[files.Row]:
         """Turn one call into rows; a line is the call's number, for people."""
         if found is None:
-            problem = f"what came is not what {self._section.platform} sends"
+            problem = f"what came is not what {self.section.platform} sends"
             yield files.Row(one.id, one.id, one.id, None, problem)
             return
         for place, content in enumerate(found):
