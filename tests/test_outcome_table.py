@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+import bluesky_server
 import build
 import http_server
 import x_fake
@@ -54,15 +55,35 @@ MASTODON: Mapping[str, tuple[str, http_server.Reply]] = {
     "413, to the picture": (MEDIA, http_server.json({"error": "no"}, status=413)),
 }
 NOBODY = "nobody answers the call"
+SESSION, UPLOAD_BLOB, PUT = (
+    f"/xrpc/{one}" for one in (bluesky_server.SESSION, bluesky_server.UPLOAD, bluesky_server.PUT)
+)
+#: And for Bluesky, where a session is opened first.
+BLUESKY: Mapping[str, tuple[str, http_server.Reply]] = {
+    "no answer in time to the sign-in": (SESSION, http_server.raw(lambda wire: wire.hang())),
+    "401, to the sign-in": (SESSION, bluesky_server.said(401, "AuthenticationRequired")),
+    "429, to the sign-in": (SESSION, bluesky_server.said(429, "RateLimitExceeded")),
+    **{words: (PUT if path == STATUSES else UPLOAD_BLOB, reply)
+       for words, (path, reply) in MASTODON.items()},
+}  # fmt: skip
+HOOK = "/in/news"
+#: And for an address of one's own, which has one call for all.
+WEBHOOK: Mapping[str, tuple[str, http_server.Reply]] = {
+    words: (HOOK, reply) for words, (path, reply) in MASTODON.items() if path == STATUSES
+}
+DONE_TO: Mapping[str, Mapping[str, object]] = {
+    "x": X, "mastodon": MASTODON, "bluesky": BLUESKY, "webhook": WEBHOOK
+}  # fmt: skip
 
 
 def table() -> dict[tuple[str, str], str]:
     """What the page says, by what happens and outlet; what cannot happen is left out."""
-    part = PAGE.read_text("utf-8").partition("| what happens | x | mastodon |\n")[2]
+    head = "| what happens | " + " | ".join(DONE_TO) + " |\n"
+    part = PAGE.read_text("utf-8").partition(head)[2]
     found = {}
     for line in part.partition("\n\n")[0].splitlines()[1:]:
         words, *said = (cell.strip() for cell in line.strip("|").split("|"))
-        for name, cell in zip(("x", "mastodon"), said, strict=True):
+        for name, cell in zip(DONE_TO, said, strict=True):
             if cell != "–":
                 found[words, name] = " ".join(re.findall(r"`(\w+)`", cell))
     return found
@@ -72,18 +93,49 @@ TABLE = table()
 
 
 def test_each_line_is_tried() -> None:
-    done = {(words, "x") for words in (NOBODY, *X)}
-    assert set(TABLE) == done | {(words, "mastodon") for words in (NOBODY, *MASTODON)}
+    assert set(TABLE) == {
+        (words, kind) for kind, done in DONE_TO.items() for words in (NOBODY, *done)
+    }
 
 
-def account(folder: pathlib.Path, kind: str, api: str) -> outlets.Outlet:
-    keys = x_fake.KEYS if kind == "x" else {"access_token": "token-1"}
-    section = {"kind": kind, "api": api, "timeout": 3.0, **keys}
+def account(folder: pathlib.Path, kind: str, address: str) -> outlets.Outlet:
+    keys: Mapping[str, object] = {
+        "x": {"api": address, **x_fake.KEYS},
+        "mastodon": {"api": address, "access_token": "token-1"},
+        "bluesky": {
+            "api": address,
+            "handle": bluesky_server.HANDLE,
+            "app_password": bluesky_server.PASSWORD,
+        },
+        "webhook": {"url": address + HOOK, "secret": "a secret between two"},
+    }[kind]
+    section = {"kind": kind, "timeout": 3.0, **keys}
     sender = {"name": "Example Campaigns", "address": "letters@campaigns.example"}
     settings = config.Settings.model_validate(
         {"sender": sender, "outlets": {"one": section}, "state_dir": str(folder)}
     )
     return outlets.open_outlet("one", settings, clock=build.NOW.timestamp)
+
+
+def answers(
+    kind: str, words: str
+) -> http_server.Handler | Mapping[str, http_server.Reply | http_server.Handler]:
+    """A server that takes posts, but for what the words say."""
+    if kind == "bluesky":
+        takes = bluesky_server.Pds()
+        path, reply = BLUESKY[words]
+
+        def answer(request: http_server.Request) -> http_server.Reply:
+            given = takes(request)
+            return reply if request.path == path else given
+
+        return answer
+    path, reply = (MASTODON if kind == "mastodon" else WEBHOOK)[words]
+    good: dict[str, http_server.Reply | http_server.Handler] = {
+        MEDIA: http_server.json({"id": "7", "url": "https://social.example/7"}),
+        STATUSES: http_server.json({"id": "9", "url": "https://social.example/9"}),
+    }
+    return good | {path: reply}
 
 
 @contextlib.contextmanager
@@ -99,12 +151,7 @@ def served(kind: str, words: str) -> Iterator[str]:
             (fake.plan if path == POSTS else fake.plans.setdefault(path, [])).append(plan)
             yield fake.url
     else:
-        path, reply = MASTODON[words]
-        answers: dict[str, http_server.Reply] = {
-            MEDIA: http_server.json({"id": "7", "url": "https://social.example/7"}),
-            STATUSES: http_server.json({"id": "9", "url": "https://social.example/9"}),
-        }
-        with http_server.running(answers | {path: reply}) as server:
+        with http_server.running(answers(kind, words)) as server:
             yield server.url("")
 
 
@@ -112,12 +159,12 @@ def served(kind: str, words: str) -> Iterator[str]:
 async def test_each_line_is_true(tmp_path: pathlib.Path, words: str, kind: str) -> None:
     post = outlets.Draft(
         key="faces.m1000.one", text="1,000 people ask", campaign="faces", title="Stop",
-        image=PICTURE, alt="a card", first_try=build.NOW,
+        image=PICTURE, alt="a card", first_try=build.NOW, crossed_at=build.NOW,
     )  # fmt: skip
     with served(kind, words) as api:
         reply = await account(tmp_path, kind, api).publish(post)
     said = {
         model.Outcome.LATER: "later", model.Outcome.REFUSED: "refused",
-        model.Outcome.UNSURE: "unsure",
+        model.Outcome.UNSURE: "unsure", model.Outcome.DONE: "posted",
     }[reply.outcome]  # fmt: skip
     assert said + " rests" * reply.account == TABLE[words, kind]
