@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import build
-from deliverybot import agenda, config, ledger, model, overview
+from deliverybot import agenda, config, ledger, model, overview, reasons
 from deliverybot import campaign as campaigns
 from deliverybot.cli import out
 
@@ -244,7 +244,7 @@ def test_comments_that_wait_are_told_where_letters_print_them(
     one, whole = status(book, plan, options)
     assert one.reasons == ("5 comments wait: `deliverybot signatures comments faces`",)
     assert (whole.waiting, whole.trouble) == (0, 0), "no letter waits for them"
-    monkeypatch.setattr(overview, "MOST_WAITING", 3)
+    monkeypatch.setattr(reasons, "MOST_WAITING", 3)
     assert status(book, plan, options)[0].reasons[0].startswith("more than 3 comments wait")
     book.comments.decide("faces", range(1, 5), model.Comment.WITHHELD, who="m", why="", now=NOW)
     assert status(book, plan, options)[0].reasons[0].startswith("1 comment waits")

@@ -13,7 +13,6 @@ from deliverybot.cli import out
 
 if TYPE_CHECKING:
     from deliverybot import overview
-    from deliverybot.ledger import news
 
 #: With --exit-code: something waits for a person.
 WAITS = 3
@@ -54,6 +53,8 @@ def _spent(one: overview.Standing) -> str:
 
 
 def _show(state: overview.Status) -> None:
+    from deliverybot import reasons
+
     for one in state.campaigns:
         goal = f" of {one.goal}" if one.goal else ""
         as_of = f" as of {out.clock(one.as_of)}" if one.as_of else ", not read yet"
@@ -81,20 +82,11 @@ def _show(state: overview.Status) -> None:
     if state.relay.paused:
         out.reason(state.relay.said())
     for rest in state.resting:
-        out.reason(_resting(rest))
+        out.reason(str(reasons.resting(rest)))
     _mailbox(state)
     if state.doubt:
-        out.reason(f"nothing is sent or posted: {state.doubt}")
-        out.reason("look what happened; `deliverybot db confirm` lets things go on")
+        out.reason(str(reasons.doubtful(state.doubt)))
     click.echo(f"{state.waiting} waiting for a person, {state.trouble} in trouble")
-
-
-def _resting(rest: news.Rest) -> str:
-    """Say since when and why nothing is posted on an outlet."""
-    since = f"nothing is posted on {rest.outlet} since {rest.since:%Y-%m-%d %H:%M} UTC: {rest.why}"
-    if rest.until is not None:
-        return f"{since}; it is used again at {rest.until:%Y-%m-%d %H:%M} UTC"
-    return f"{since}; mend its account, or `deliverybot posts resume {rest.outlet}`"
 
 
 def _mailbox(state: overview.Status) -> None:
