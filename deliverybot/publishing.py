@@ -98,7 +98,7 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
         return True
     post = draft(book, dataclasses.replace(row, first_try=row.first_try or claim.at))
     try:
-        reply = await _handed(outlet, post, desk, again=row.attempts > 0)
+        reply = await _handed(outlet, post, desk, row)
     except asyncio.CancelledError:
         reply = model.Reply(
             outcome=model.Outcome.UNSURE, phase="stop", text="deliverybot was stopped"
@@ -106,7 +106,7 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
         _settle(book, row, claim, reply, desk)
         raise
     doubt = reply.outcome is model.Outcome.UNSURE
-    if doubt:
+    if doubt and reply.phase != "look":
         reply = _settled(await look(outlet, post), reply)
     _settle(book, row, claim, reply, desk, doubt=doubt)
     return not _rest(book, row, reply, desk)
@@ -137,18 +137,31 @@ def _rule(row: records.Post, desk: Desk) -> campaigns.PostRules:
 
 
 async def _handed(
-    outlet: outlets.Outlet, post: outlets.Draft, desk: Desk, *, again: bool
+    outlet: outlets.Outlet, post: outlets.Draft, desk: Desk, row: records.Post
 ) -> model.Reply:
-    """Hand a post to its network, unless it is there already."""
-    if again and (found := await look(outlet, post)).there:
-        return model.Reply(
-            outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
-        )
+    """Hand a post to its network, unless it is there already, or may be and that cannot be seen."""
+    if row.attempts > 0:
+        found = await look(outlet, post)
+        if found.there:
+            return model.Reply(
+                outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
+            )
+        if found.there is None and not found.harmless and _doubted(row):
+            text = "an earlier try may have made it, and the network does not say"
+            return model.Reply(outcome=model.Outcome.UNSURE, phase="look", text=text)
     try:
         desk.leaving()
     except errors.NotMarked as error:
         return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
     return await outlet.publish(post)
+
+
+def _doubted(row: records.Post) -> bool:
+    """Tell whether a try before may have made it.  Of what a person sends again, nobody asks.
+
+    What a person has resolved has no `next_try`; `retrying` of our own always has.
+    """
+    return row.handed_at is not None and row.next_try is not None
 
 
 async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:

@@ -162,6 +162,28 @@ async def test_after_the_hour_the_own_posts_tell(server: str, tmp_path: pathlib.
     assert await outlet.find(gone) == outlets.Evidence(there=False)
 
 
+@pytest.mark.parametrize(
+    ("ago", "there"), [(0, True), (5, True), (30, None), (23 * 60, None), (25 * 60, False)]
+)
+async def test_an_equal_text_of_an_earlier_milestone_is_another_post(
+    tmp_path: pathlib.Path, ago: int, there: bool | None
+) -> None:
+    """The same words may be told of two milestones; minutes before the first try."""
+    post = draft("Stop. https://campaigns.example/p/faces")
+    made = (NOW - dt.timedelta(minutes=ago)).isoformat()
+    answers = {
+        "/api/v1/accounts/verify_credentials": http_server.json({"id": "1", "acct": "a"}),
+        "/api/v1/accounts/1/statuses": http_server.json(
+            [{"content": f"<p>{post.text}</p>", "created_at": made, "url": "https://s.example/1"}]
+        ),
+    }
+    with http_server.running(answers) as running:
+        young = await account(tmp_path, running.url("")).find(post)
+        old = account(tmp_path, running.url(""), at=NOW + dt.timedelta(hours=2))
+        assert (await old.find(post)).there is there
+    assert (young.there, young.harmless) == ((True, False) if there else (None, True))
+
+
 async def test_a_server_that_shows_no_posts_proves_nothing(tmp_path: pathlib.Path) -> None:
     with http_server.running(lambda _: http_server.text("<html>", status=503)) as running:
         late = NOW + dt.timedelta(hours=2)

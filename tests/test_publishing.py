@@ -310,8 +310,37 @@ async def test_what_may_be_there_is_neither_stale_nor_written_anew(
     await works._write(house.row("first-x"), works._present())
     await house.publish()
     assert house.row("first-x").text == before
-    assert house.row("first-x").state == "unsure"  # an equal post is there already
-    assert house.row("first-x").reply.endswith("duplicate content.")
+    assert house.row("first-x").state == "unsure"  # the network says nothing of it any more
+    assert len(house.fake.requests) == 1
+
+
+async def test_what_may_be_there_goes_again_only_where_that_does_no_harm(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first the same key was the same post; by the second try it is not, and nobody can look."""
+    only(house, "second-x", "news")
+    said = Said(monkeypatch, outlets.Evidence(there=None, harmless=True))
+    house.fake.plan = ["post_then_drop"]
+    assert (await house.publish())["first-x"] == "retrying"
+    house.clock.forward(hours=2)
+    assert (await house.publish())["first-x"] == "unsure"
+    assert (said.asked, len(house.fake.requests)) == (2, 1)
+    assert "may have made it" in house.row("first-x").reply
+
+
+async def test_a_person_may_send_again_what_nobody_can_see(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(house, "second-x", "news")
+    Said(monkeypatch)
+    house.fake.plan = ["drop"]
+    assert (await house.publish())["first-x"] == "unsure"
+    args = ["-c", str(house.plan.file.parent.parent / "config.toml")]
+    number = str(house.row("first-x").id)
+    done = testing.CliRunner().invoke(cli.cli, [*args, "posts", "resolve", number, "--again"])
+    assert done.exit_code == 0, done.output
+    assert (await house.publish())["first-x"] == "posted"
+    assert len(house.fake.posts) == 1
 
 
 def test_an_answer_about_the_account_is_no_answer_about_the_post(house: House) -> None:

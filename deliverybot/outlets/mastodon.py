@@ -30,6 +30,8 @@ from deliverybot.outlets import wire
 HARMLESS = dt.timedelta(minutes=50)
 #: Own posts that are read when one is looked for.
 _OWN = 40
+#: What the server's clock and ours may differ by, and by how much nobody's differs.
+_SKEW, _FAR = dt.timedelta(minutes=10), dt.timedelta(days=1)
 #: Seconds between two looks at a picture that the server is still working on.
 _PAUSE = 1.0
 #: What the server says of the account rather than of the post.
@@ -181,19 +183,24 @@ class Mastodon(outlets.Outlet):
         return wire.reply(model.Outcome.UNSURE, words, status)
 
     def _find(self, post: outlets.Draft, door: wire.Door) -> outlets.Evidence:
-        """Read the account's latest posts back to the first try."""
+        """Read the account's latest posts back to the first try.
+
+        An equal text from before it is another milestone's, unless a clock is wrong.
+        """
         now = dt.datetime.fromtimestamp(self.means.clock(), dt.UTC)
         young = post.first_try is not None and now - post.first_try < HARMLESS
         own = self._own(door)
         if own is None:
             return outlets.Evidence(there=None, harmless=young)
-        for one in own:
-            if _same(str(one.get("content", "")), post.text):
+        same = [one for one in own if _same(str(one.get("content", "")), post.text)]
+        for one in same:
+            if not _before(one, post.first_try, by=_SKEW):
                 return outlets.Evidence(there=True, url=str(one.get("url") or one.get("uri") or ""))
         if young:
             return outlets.Evidence(there=None, harmless=True)
         reaches = len(own) < _OWN or _before(own[-1], post.first_try)
-        return outlets.Evidence(there=False if reaches and post.first_try else None)
+        doubt = not reaches or any(not _before(one, post.first_try, by=_FAR) for one in same)
+        return outlets.Evidence(there=None if doubt or post.first_try is None else False)
 
     def _own(self, door: wire.Door) -> list[Mapping[str, object]] | None:
         """Return the account's latest posts, newest first; None where they cannot be had."""
@@ -272,13 +279,15 @@ def _pause(headers: Mapping[str, str], now: float) -> float | None:
     return max(1.0, reset.timestamp() - now)
 
 
-def _before(one: Mapping[str, object], at: dt.datetime | None) -> bool:
-    """Tell whether a post is older than a time."""
+def _before(
+    one: Mapping[str, object], at: dt.datetime | None, *, by: dt.timedelta = dt.timedelta()
+) -> bool:
+    """Tell whether a post is older than a time, by more than `by`."""
     try:
         made = dt.datetime.fromisoformat(str(one.get("created_at", "")))
     except ValueError:
         return False
-    return at is not None and made.tzinfo is not None and made < at
+    return at is not None and made.tzinfo is not None and made < at - by
 
 
 def _same(content: str, text: str) -> bool:
