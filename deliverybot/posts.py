@@ -128,13 +128,12 @@ def drop_stale(
         for row in book.posts.select(states=("due", "held", "approved", "retrying"))
         if row.handed_at is None  # else it may be there: the next try tells
     ]
-    crossed = {m.id: m.crossed_at for m in book.milestones.all()}
     for row in rows:
         campaign = known.get(row.campaign)
         if campaign is None:
             continue
         limit = dt.timedelta(seconds=campaign.delivery.stale_seconds)
-        if now - crossed[row.milestone_id] > limit:
+        if now - row.crossed_at > limit:
             why = f"no news any more: crossed more than {campaign.delivery.stale_after} ago"
             with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
                 book.posts.move(row, "cancelled", who="deliverybot", why=why, now=now)
@@ -152,10 +151,7 @@ def rule_of(campaign: campaigns.Campaign, outlet: str) -> campaigns.PostRules | 
 
 
 def _draft(row: records.Post, campaign: campaigns.Campaign, text: str) -> outlets.Draft:
-    return outlets.Draft(
-        key=row.key, text=text, campaign=campaign.slug, title=campaign.title,
-        language=campaign.language,
-    )  # fmt: skip
+    return outlets.Draft(key=row.key, text=text, campaign=campaign.slug, language=campaign.language)
 
 
 def _length(outlet: outlets.Outlet, text: str) -> list[errors.Fault]:

@@ -239,16 +239,14 @@ async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.
 
 def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
     """Return a post as it is frozen in the ledger."""
-    crossed = {m.id: m.crossed_at for m in book.milestones.all(row.campaign)}
     return outlets.Draft(
         key=row.key,
         text=row.text,
         campaign=row.campaign,
-        title=row.campaign,
         image=book.news.picture(row.image) if row.image else b"",
         alt=row.alt,
         language=row.language,
-        crossed_at=crossed.get(row.milestone_id),
+        crossed_at=row.crossed_at,
         first_try=row.first_try,
     )
 

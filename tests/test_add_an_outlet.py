@@ -69,7 +69,7 @@ class Board:
 
 
 def draft() -> outlets.Draft:
-    return outlets.Draft(key="faces.m1.v1.town", text="Zoë asks", campaign="faces", title="Stop")
+    return outlets.Draft(key="faces.m1.v1.town", text="Zoë asks", campaign="faces")
 
 
 async def test_the_outlet_of_the_page_posts(site: pathlib.Path, tmp_path: pathlib.Path) -> None:

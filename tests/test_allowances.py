@@ -102,7 +102,7 @@ def house(tmp_path: pathlib.Path) -> Iterator[House]:
 )
 def test_a_link_costs_more(house: House, text: str, cost: int) -> None:
     outlet = outlets.open_outlet(MAIN, house.options)
-    draft = outlets.Draft(key="k", text=text, campaign="faces", title="Stop")
+    draft = outlets.Draft(key="k", text=text, campaign="faces")
     assert outlet.cost(draft) == cost
     assert outlets.open_outlet("news", house.options).cost(draft) == 0
     priced = networks.XOutlet(kind="x", price=0.01, price_with_link=0.1)

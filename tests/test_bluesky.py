@@ -61,7 +61,7 @@ _numbers = iter(range(1, 10_000))
 def draft(text: str = "", **more: Any) -> outlets.Draft:  # noqa: ANN401 - its fields
     number = next(_numbers)
     return outlets.Draft(
-        campaign="faces", title="Stop",
+        campaign="faces",
         text=text or f"{number} people ask: stop. https://campaigns.example/p/faces?n={number}",
         **{"key": f"faces.m{number}.v1.sky", "crossed_at": NOW, "first_try": NOW, **more},
     )  # fmt: skip

@@ -49,7 +49,7 @@ def draft(text: str = "", **more: object) -> outlets.Draft:
     """A post of its own: the server remembers all that it was ever told."""
     number = next(_numbers)
     return outlets.Draft(
-        key=f"faces.m{number}.v1.toots", campaign="faces", title="Stop",
+        key=f"faces.m{number}.v1.toots", campaign="faces",
         text=text or f"{number} people ask: stop. https://campaigns.example/p/faces?n={number}",
         **{"first_try": NOW, **more},  # type: ignore[arg-type]
     )  # fmt: skip

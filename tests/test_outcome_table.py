@@ -158,8 +158,8 @@ def served(kind: str, words: str) -> Iterator[str]:
 @pytest.mark.parametrize(("words", "kind"), TABLE)
 async def test_each_line_is_true(tmp_path: pathlib.Path, words: str, kind: str) -> None:
     post = outlets.Draft(
-        key="faces.m1000.one", text="1,000 people ask", campaign="faces", title="Stop",
-        image=PICTURE, alt="a card", first_try=build.NOW, crossed_at=build.NOW,
+        key="faces.m1000.one", text="1,000 people ask", campaign="faces", image=PICTURE,
+        alt="a card", first_try=build.NOW, crossed_at=build.NOW,
     )  # fmt: skip
     with served(kind, words) as api:
         reply = await account(tmp_path, kind, api).publish(post)

@@ -49,7 +49,7 @@ def listing(folder: Path) -> list[Path]:
 
 
 def draft(text: str = "1,000 people have signed", key: str = "face.m1000.x-main") -> outlets.Draft:
-    return outlets.Draft(key=key, text=text, campaign="face", title="Stop")
+    return outlets.Draft(key=key, text=text, campaign="face")
 
 
 def test_an_unknown_outlet_is_named(tmp_path: Path) -> None:

@@ -193,6 +193,24 @@ async def test_an_approved_post_is_published_once(desk: Callable[..., Desk]) -> 
     ]  # fmt: skip
 
 
+def test_a_draft_is_what_is_frozen_with_the_time_of_its_own_milestone(
+    desk: Callable[..., Desk],
+) -> None:
+    """Bluesky names a post by that time, so each has its own, whatever is crossed later."""
+    one = desk(plan="at = [100, 200]")
+    first = one.write()
+    later = one.clock.forward(hours=5)
+    build.grow(one.book, one.plan, 200, now=later)
+    second = one.write()
+    drafts = [publishing.draft(one.book, row) for row in one.book.posts.select()]
+    assert [draft.crossed_at for draft in drafts] == [NOW, later]
+    assert [(draft.key, draft.text) for draft in drafts] == [
+        (row.key, row.text) for row in (one.book.posts.get(first.id), second)
+    ]
+    assert drafts[0].text != drafts[1].text
+    assert {draft.campaign for draft in drafts} == {"faces"}
+
+
 async def test_many_publishers_at_once_publish_once(desk: Callable[..., Desk]) -> None:
     one = desk()
     one.write()

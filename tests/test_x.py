@@ -40,7 +40,7 @@ def account(fake: x_fake.Fake, folder: pathlib.Path, **more: object) -> outlets.
 
 def draft(text: str = TEXT, **more: Any) -> outlets.Draft:  # noqa: ANN401 - any field
     return outlets.Draft(
-        key="faces.m1000.x-main", text=text, campaign="faces", title="Stop",
+        key="faces.m1000.x-main", text=text, campaign="faces",
         **{"first_try": NOW, **more},
     )  # fmt: skip
 

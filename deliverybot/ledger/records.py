@@ -198,6 +198,8 @@ class Post(_Work):
 
     outlet: str
     key: str
+    #: When its milestone was crossed.
+    crossed_at: dt.datetime
     text: str
     #: SHA-256 of its picture, empty where it has none; what that shows, in words.
     image: str

@@ -192,7 +192,7 @@ class Rows(Generic[Row]):
 
     def _query(self) -> sa.Select[Any]:
         t = self._t
-        labels = (_C.c.slug.label("campaign"), _M.c.key.label("milestone"))
+        labels = (_C.c.slug.label("campaign"), _M.c.key.label("milestone"), _M.c.crossed_at)
         joined = t.join(_C, t.c.campaign_id == _C.c.id).join(_M, t.c.milestone_id == _M.c.id)
         return sa.select(t, *labels).select_from(joined).order_by(t.c.id)
 

@@ -33,9 +33,8 @@ class Draft:
     #: Names this post for ever; letters, digits, ``.``, ``_`` and ``-`` only.
     key: str
     text: str
-    #: Slug and title of the campaign.
+    #: Slug of the campaign.
     campaign: str
-    title: str
     #: PNG; empty where the post has no picture.
     image: bytes = b""
     #: What the picture shows, for who cannot see it.

@@ -104,7 +104,7 @@ def account(section: dict[str, Any]) -> bluesky.Bluesky:
 
 def draft(number: int, text: str = "", **more: Any) -> outlets.Draft:  # noqa: ANN401 - its fields
     return outlets.Draft(
-        key=f"faces.m{number}.v1.sky", campaign="faces", title="Stop", crossed_at=NOW,
+        key=f"faces.m{number}.v1.sky", campaign="faces", crossed_at=NOW,
         text=text or f"{number} people ask: stop. https://campaigns.example/p/faces #stop",
         **more,
     )  # fmt: skip
