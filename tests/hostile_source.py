@@ -281,7 +281,7 @@ def _statuses() -> Iterator[Behaviour]:
          "asked too often", 7200.0),
         ("asks for quiet until a time", 429, {"Retry-After": date}, "asked too often", 7200.0),
         ("asks for a hundred years of quiet", 503, {"Retry-After": "3153600000"},
-         "cannot answer now", None),
+         "cannot answer now", 86_400.0),
         ("asks for quiet in a way nobody understands", 503, {"Retry-After": "soon"},
          "cannot answer now", None),
         ("is out of order, and shows a page that holds a number", 503, {}, "cannot answer now",

@@ -57,10 +57,13 @@ class Board:
     def __init__(self) -> None:
         self.notes: dict[str, str] = {}
         self.lose = False
+        self.quiet = ""
 
     def __call__(self, request: http_server.Request) -> http_server.Reply:
         if request.headers.get("authorization") != "Bearer a token":
             return http_server.text("who?", status=401)
+        if self.quiet:
+            return http_server.Answer(status=429, headers={"Retry-After": self.quiet})
         if request.method == "GET":
             known = request.path in self.notes
             return http_server.text("", status=200 if known else 404)
@@ -83,6 +86,18 @@ async def test_the_outlet_of_the_page_posts(site: pathlib.Path, tmp_path: pathli
         assert await one.find(draft()) == outlets.Evidence(there=True, url=reply.url)
         board.lose = True
         assert (await one.publish(draft())).outcome is model.Outcome.UNSURE
+
+
+async def test_the_outlet_of_the_page_waits_as_long_as_it_is_asked(
+    site: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    board = Board()
+    board.quiet = "90"
+    with http_server.running(board) as server:
+        reply = await outlets.open_outlet("town", load(tmp_path, section_for(server))).publish(
+            draft()
+        )
+    assert (reply.outcome, reply.retry_after, reply.account) == (model.Outcome.LATER, 90, True)
 
 
 async def test_a_token_that_is_not_taken_is_the_accounts(

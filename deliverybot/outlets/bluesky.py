@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 import requests
 import typing_extensions
 
-from deliverybot import errors, model, networks, outlets
+from deliverybot import errors, model, networks, outlets, retry_after
 from deliverybot.outlets import bluesky_record, wire
 
 _SITE = "https://bsky.app/profile"
@@ -43,8 +43,6 @@ _ACCOUNT = _ENDED | {
 _ACCOUNT_STATUS = frozenset({401, 403})
 #: The server, or one before it, gave up waiting: for what, it does not say.
 _TIMED_OUT, _TOO_MANY = 408, 429
-#: Seconds that a server may ask for, and digits of a number that it means.
-_PAUSE_MAX, _DIGITS_MAX = 86_400.0, 25
 _HINT = "make an app password in Bluesky's settings and put it into the secret file"
 
 
@@ -292,7 +290,7 @@ class Bluesky(outlets.Outlet):
         if answer.good:
             return wire.reply(model.Outcome.DONE, words, status)
         if status == _TOO_MANY:
-            wait = _pause(answer.headers, self.means.clock())
+            wait = retry_after.seconds(answer.headers, self.means.clock(), "ratelimit-reset")
             return wire.reply(model.Outcome.LATER, words, status, retry_after=wait, account=True)
         if 400 <= status <= 499 and status != _TIMED_OUT:  # noqa: PLR2004 - the class of refusals
             account = status in _ACCOUNT_STATUS or answer.error in _ACCOUNT
@@ -349,12 +347,3 @@ def _is_did(text: str) -> bool:
 
 def _url(session: _Session, name: str) -> str:
     return f"{_SITE}/{session.did}/post/{name}"
-
-
-def _pause(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the limit ends: a time since 1970, or the seconds themselves."""
-    for name, start in (("ratelimit-reset", now), ("retry-after", 0.0)):
-        number = headers.get(name, "")
-        if number.isascii() and number.isdigit() and len(number) <= _DIGITS_MAX:
-            return min(max(1.0, int(number) - start), _PAUSE_MAX)
-    return None

@@ -23,7 +23,7 @@ import mastodon
 import requests
 import typing_extensions
 
-from deliverybot import errors, model, networks, outlets
+from deliverybot import errors, model, networks, outlets, retry_after
 from deliverybot.outlets import wire
 
 #: The same key is the same post for an hour; the rest of it is for slow clocks.
@@ -175,7 +175,7 @@ class Mastodon(outlets.Outlet):
                 return wire.reply(model.Outcome.DONE, text, status, url=url)
             return wire.reply(model.Outcome.UNSURE, "the answer names no post", status)
         if status == _TOO_MANY:
-            wait = _pause(headers, self.means.clock())
+            wait = retry_after.seconds(headers, self.means.clock(), "x-ratelimit-reset")
             return wire.reply(model.Outcome.LATER, words, status, retry_after=wait, account=True)
         if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
             account = status in _ACCOUNT
@@ -266,17 +266,6 @@ def _most(content: object) -> int | None:
     for name in ("configuration", "statuses", "max_characters"):
         content = content.get(name) if isinstance(content, dict) else None
     return content if isinstance(content, int) and not isinstance(content, bool) else None
-
-
-def _pause(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the limit ends, which the server names as a time."""
-    try:
-        reset = dt.datetime.fromisoformat(headers.get("x-ratelimit-reset", ""))
-    except ValueError:
-        return None
-    if reset.tzinfo is None:
-        return None
-    return max(1.0, reset.timestamp() - now)
 
 
 def _before(

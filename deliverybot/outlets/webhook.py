@@ -17,14 +17,14 @@ import urllib.parse
 import requests
 import typing_extensions
 
-from deliverybot import errors, model, networks, outlets
+from deliverybot import errors, model, networks, outlets, retry_after
 from deliverybot.outlets import wire
 
 #: Any host: the door goes to the one of config.toml.
 _BASE = "https://webhook.invalid"
 #: What the other side says of us rather than of the post.
 _ACCOUNT = frozenset({401, 403})
-_TOO_MANY, _DIGITS_MAX = 429, 9
+_TOO_MANY = 429
 
 
 class Webhook(outlets.Outlet):
@@ -107,9 +107,7 @@ class Webhook(outlets.Outlet):
         text = words if isinstance(words, str) and words else http.client.responses.get(status, "")
         text = wire.clean(text, [self._secret()])
         if status == _TOO_MANY:
-            asked = headers.get("retry-after", "")
-            plain = asked.isascii() and asked.isdigit() and len(asked) <= _DIGITS_MAX
-            wait = float(asked) if plain else None
+            wait = retry_after.seconds(headers, self.means.clock())
             return wire.reply(model.Outcome.LATER, text, status, retry_after=wait, account=True)
         if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
             return wire.reply(model.Outcome.REFUSED, text, status, account=status in _ACCOUNT)

@@ -27,7 +27,7 @@ import tweepy
 import twitter_text
 import typing_extensions
 
-from deliverybot import errors, model, networks, outlets
+from deliverybot import errors, model, networks, outlets, retry_after
 from deliverybot.outlets import wire
 
 #: Weighted characters; a web address counts 23, a CJK letter or an emoji 2.
@@ -42,8 +42,8 @@ _PICTURE_MAX, _ALT_MAX = 5_000_000, 1000
 _OWN, _PAGES = 20, 5
 #: What X's clock and ours may differ by.
 _SKEW = dt.timedelta(minutes=2)
-#: Digits of a number that somebody means: an id has 19.  Seconds that a network may ask for.
-_DIGITS_MAX, _PAUSE_MAX = 25, 86_400.0
+#: Digits of a number that somebody means: an id has 19.
+_DIGITS_MAX = 25
 _FORBIDDEN, _TOO_MANY = 403, 429
 _LINK = re.compile(r"https?://\S+")
 #: What X itself puts behind the text of a post with a picture.
@@ -284,7 +284,7 @@ def _read(
     if not 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
         return wire.reply(model.Outcome.UNSURE, said, status)
     if status == _TOO_MANY:
-        wait = _pause(headers, now)
+        wait = retry_after.seconds(headers, now, "x-rate-limit-reset")
         return wire.reply(model.Outcome.LATER, said, status, retry_after=wait, account=True)
     return wire.reply(model.Outcome.REFUSED, said, status, account=status in _ACCOUNT)
 
@@ -351,12 +351,3 @@ def _words(content: Mapping[str, object]) -> str:
     for one in several if isinstance(several, list) else []:
         found += [one.get("message") if isinstance(one, dict) else one]
     return ": ".join(word for word in found if isinstance(word, str))
-
-
-def _pause(headers: Mapping[str, str], now: float) -> float | None:
-    reset = headers.get("x-rate-limit-reset") or ""
-    if reset.isascii() and reset.isdigit() and len(reset) <= _DIGITS_MAX:
-        return min(max(1.0, int(reset) - now), _PAUSE_MAX)
-    wait = headers.get("retry-after") or ""
-    plain = wait.isascii() and wait.isdigit() and len(wait) <= _DIGITS_MAX
-    return min(float(wait), _PAUSE_MAX) if plain else None

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import datetime as dt
-import email.utils
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 
 import deliverybot
-from deliverybot import errors, origins, values
+from deliverybot import errors, origins, retry_after, values
 from deliverybot.sources import hosts, kinds, unpack
 
 #: The entity tags that are kept (RFC 9110, 8.8.3), and letters of a date.
@@ -107,17 +104,14 @@ class Asker:
         if _ETAG.fullmatch(etag := headers.get("etag", "")):
             kept["etag"] = etag
         modified = headers.get("last-modified", "")
-        if len(modified) <= _LONGEST_DATE and when(modified) is not None:
+        if len(modified) <= _LONGEST_DATE and retry_after.date(modified) is not None:
             kept["modified"] = modified
         marks = {"of": self._mark(asked), "at": self._mark(place)}
         return json.dumps(marks | kept) if kept else ""
 
-    def seconds(self, text: str) -> float | None:
-        """Return the seconds of a Retry-After, which is a number or a date (RFC 9110, 10.2.3)."""
-        if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
-            return float(text)
-        date = when(text)
-        return None if date is None else max(0.0, (date - self._errand.now).total_seconds())
+    def seconds(self, headers: Mapping[str, str]) -> float | None:
+        """Return for how long a host asks to be left alone; None where it does not."""
+        return retry_after.seconds(headers, self._errand.now.timestamp())
 
     def account_hint(self, place: hosts.Place) -> str:
         """Say which secret to look at, and where it stands, when a host does not let us in."""
@@ -180,11 +174,3 @@ class Asker:
             pair = f"{account.username}:{account.password.get_secret_value()}".encode()
             return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
         return {}
-
-
-def when(text: str) -> dt.datetime | None:
-    """Return the time of an HTTP date, None for whatever is none."""
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        date = email.utils.parsedate_to_datetime(text)
-        return date if date.tzinfo else date.replace(tzinfo=dt.UTC)
-    return None

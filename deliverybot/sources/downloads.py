@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, cast
 
-from deliverybot import errors
-from deliverybot.sources import answers, asking, fetch, files, hosts, kinds
+from deliverybot import errors, retry_after
+from deliverybot.sources import answers, fetch, files, hosts, kinds
 
 #: Bytes at the start that tell a web page from a list.
 _BEGIN = 512
@@ -62,7 +62,7 @@ def opened(errand: kinds.Errand, url: str, *, state: str = "") -> Iterator[Downl
 
 def _is_settled(errand: kinds.Errand, answer: answers.Answer) -> bool:
     """Tell whether nobody seems to be writing it, so that an unfinished last line counts."""
-    modified = asking.when(answer.headers.get("last-modified", ""))
+    modified = retry_after.date(answer.headers.get("last-modified", ""))
     return modified is None or (errand.now - modified).total_seconds() >= files.REST
 
 

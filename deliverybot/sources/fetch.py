@@ -241,7 +241,7 @@ class Door:
             return
         if status == _UNCHANGED:
             raise wire.Refused("it says that nothing has changed, though nobody asked that")
-        seconds = self._asker.seconds(head.headers.get("retry-after", ""))
+        seconds = self._asker.seconds(head.headers)
         if status == _OFTEN or status >= _ERROR:
             raise _Busy(status, place, seconds)
         what, hint = f"it answers {status}", ""
