@@ -167,7 +167,7 @@ async def freeze_one(row: records.Delivery, case: material.Case, desk: paper.Des
     except errors.OutgoingError as error:
         values |= {"problem": str(error), "digest": ""}
     if row.state != model.Delivery.DUE and values["digest"] == row.digest and not row.problem:
-        book.deliveries.note_inputs(row, str(values["inputs"]))
+        book.deliveries.note(row, inputs=str(values["inputs"]))
         return
     why = "rendered; waits for approval"
     if row.state != model.Delivery.DUE:

@@ -48,9 +48,10 @@ async def write_one(  # noqa: PLR0913 - one post and all that decides on it
     if rule is None:
         return
     values = await _frozen(book, row, campaign, facts, inputs, settings)
-    names = ("digest", "problem", "language", "cost")
+    # Not by its cost: a price is no part of what is approved.
+    names = ("digest", "problem", "language")
     if row.state != model.Post.DUE and all(getattr(row, name) == values[name] for name in names):
-        book.posts.note_inputs(row, inputs)
+        book.posts.note(row, inputs=inputs, cost=values["cost"])
         return
     problem = values["problem"]
     # Held without a problem, somebody holds it: no rule takes that back.

@@ -92,11 +92,16 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     outlet = _outlet(book, row, desk, now)
     if outlet is None:
         return True
-    spend = _rule(row, desk).most_spent if row.cost else None
+    post = draft(book, row)
+    # What may be there was paid by its own day's price.
+    cost = row.cost if row.handed_at else outlet.cost(post)
+    if not _affordable(book, row, cost, desk, now):
+        return True
+    spend = _rule(row, desk).most_spent if cost else None
     claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now, spend=spend)
     if claim is None:
         return True
-    post = draft(book, dataclasses.replace(row, first_try=row.first_try or claim.at))
+    post = dataclasses.replace(post, first_try=row.first_try or claim.at)
     try:
         reply = await _handed(outlet, post, desk, row)
     except asyncio.CancelledError:
@@ -119,14 +124,27 @@ def _outlet(
     if row.approved_digest != posts.digest_of(row):
         _hold(book, row, "the post is not the one that was approved", now)
         return None
-    if dear := allowances.too_dear(book, row, _rule(row, desk), row.cost):
-        _hold(book, row, str(dear[0]), now, problem=str(dear[0]))
-        return None
     try:
         return desk.outlets.get(row.outlet)
     except errors.DeliverybotError as error:
         _hold(book, row, str(error), now)
         return None
+
+
+def _affordable(
+    book: ledger.Ledger, row: records.Post, cost: int, desk: Desk, now: dt.datetime
+) -> bool:
+    """Tell whether the campaign may spend what a post costs by now; where not, it is held.
+
+    A price is no part of what was approved: who changes it is not asked again,
+    but what is spent, and what may be, goes by the price of the day.
+    """
+    if cost != row.cost:
+        book.posts.note(row, cost=cost)
+    dear = allowances.too_dear(book, row, _rule(row, desk), cost)
+    if dear:
+        _hold(book, row, str(dear[0]), now, problem=str(dear[0]))
+    return not dear
 
 
 def _rule(row: records.Post, desk: Desk) -> campaigns.PostRules:
@@ -217,7 +235,7 @@ async def _look_again(book: ledger.Ledger, desk: Desk) -> None:
         if now < row.handed_at + dt.timedelta(minutes=LOOKS[done]):
             continue
         found = await _found(book, row, desk)
-        book.posts.note_look(row, now)
+        book.posts.note(row, looked_at=now)
         reply = _settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
         if reply.outcome is model.Outcome.UNSURE:
             continue

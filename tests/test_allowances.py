@@ -31,6 +31,9 @@ from deliverybot.ledger import records
 MAIN = "x-main"
 #: X makes a link of it, unlike of addresses that can be nobody's.
 LINKED = "{{ signatures }} people ask: {{ ask }}. https://example.org/p/faces\n"
+KEYS = {
+    f"DELIVERYBOT_OUTLETS__X_MAIN__{key.upper()}": secret for key, secret in x_fake.KEYS.items()
+}
 
 
 @dataclasses.dataclass
@@ -46,6 +49,13 @@ class House:
     def plan(self, post: str, template: str = LINKED) -> campaigns.Campaign:
         (self.folder / "letters" / "faces" / "post.txt").write_text(template)
         return build.campaign(self.folder, plan="at = [100, 200, 300]", posts=(MAIN,), post=post)
+
+    def price(self, with_link: str) -> None:
+        """Let a post with a link cost so many dollars from now on, as after a restart."""
+        file = self.folder / "config.toml"
+        old = file.read_text().partition("price_with_link")[0]
+        file.write_text(f"{old}price_with_link = {with_link}\n")
+        self.options = config.load(file, environ=KEYS)
 
     def write(self, plan: campaigns.Campaign, signatures: int) -> records.Post:
         """Let so many sign, and write what is due; the latest post."""
@@ -77,11 +87,7 @@ def house(tmp_path: pathlib.Path) -> Iterator[House]:
         build.settings(tmp_path)
         file = tmp_path / "config.toml"
         file.write_text(f'{file.read_text()}[outlets.{MAIN}]\nkind = "x"\napi = "{fake.url}"\n')
-        environ = {
-            f"DELIVERYBOT_OUTLETS__X_MAIN__{key.upper()}": secret
-            for key, secret in x_fake.KEYS.items()
-        }
-        options = config.load(file, environ=environ)
+        options = config.load(file, environ=KEYS)
         book = stack.enter_context(contextlib.closing(ledger.open_ledger(options.database_url)))
         yield House(fake=fake, book=book, options=options, clock=build.Clock(), folder=tmp_path)
 
@@ -169,6 +175,44 @@ async def test_the_sum_is_looked_at_again_before_a_post_goes(house: House) -> No
     assert (row.state, len(house.fake.posts)) == ("held", 1)
     assert "$0.20 of $0.20 are spent" in row.problem
     assert "is held: $0.20 of $0.20" in " ".join(house.run("status").split())
+
+
+async def test_another_price_needs_no_other_yes_and_is_what_was_spent(house: House) -> None:
+    """What was approved is what people read; what it costs is what the network asks that day."""
+    plan = house.plan('spend = "0.50"')
+    row = house.write(plan, 100)
+    house.book.posts.approve(row, who="mira", now=house.clock())
+    house.price("0.25")
+    row = house.freeze(plan)
+    assert (row.state, row.cost) == ("approved", 200_000)
+    row = await house.publish(plan)
+    assert (row.state, row.approved_by, row.cost) == ("posted", "mira", 250_000)
+    assert house.book.posts.spent(plan.slug, MAIN) == 250_000
+
+
+async def test_a_price_beyond_the_sum_holds_what_was_approved(house: House) -> None:
+    plan = house.plan('spend = "0.24"')
+    row = house.write(plan, 100)
+    house.book.posts.approve(row, who="mira", now=house.clock())
+    house.price("0.25")
+    row = await house.publish(plan)
+    assert (row.state, row.approved_by, house.fake.posts) == ("held", "", [])
+    assert "$0.00 of $0.24 are spent on x-main, and this post costs $0.25" in row.problem
+    assert 'spend = "0.25"' in row.problem
+    house.price("0.24")
+    row = house.freeze(plan)
+    assert (row.state, row.problem) == ("held", "")
+    house.book.posts.approve(row, who="mira", now=house.clock())
+    row = await house.publish(plan)
+    assert (row.state, row.cost) == ("posted", 240_000)
+
+
+async def test_a_new_sum_and_a_new_price_leave_the_yes_to_the_same_words(house: House) -> None:
+    row = house.write(house.plan('spend = "0.24"'), 100)
+    house.book.posts.approve(row, who="mira", now=house.clock())
+    house.price("0.25")
+    row = house.freeze(house.plan('spend = "0.30"'))
+    assert (row.state, row.approved_by, row.cost) == ("approved", "mira", 250_000)
 
 
 async def test_two_workers_do_not_spend_it_twice(house: House) -> None:

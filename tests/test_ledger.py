@@ -1133,9 +1133,9 @@ def test_freezing_anew_takes_the_approval_back(book: ledger.Ledger, tmp_path: pa
 def test_noting_inputs_needs_the_row_as_it_was(book: ledger.Ledger, tmp_path: pathlib.Path) -> None:
     row = build.freeze(book, one_delivery(book, tmp_path), tmp_path)
     book.deliveries.approve(row, who="mira", now=NOW)
-    book.deliveries.note_inputs(row, "a" * 64)
+    book.deliveries.note(row, inputs="a" * 64)
     assert book.deliveries.get(row.id).inputs == row.inputs
-    book.deliveries.note_inputs(book.deliveries.get(row.id), "b" * 64)
+    book.deliveries.note(book.deliveries.get(row.id), inputs="b" * 64)
     assert book.deliveries.get(row.id).inputs == "b" * 64
 
 

@@ -86,18 +86,15 @@ class Queue(rows.Rows[rows.Row]):
                 why = "the campaign asks for no approval"
                 self._move(tx, held, "approved", agreed, who="deliverybot", why=why, now=now)
 
-    def note_inputs(self, row: rows.Row, inputs: str) -> None:
-        """Write down that other inputs came to the same bytes; the state stays."""
+    def note(self, row: rows.Row, **values: Any) -> None:  # noqa: ANN401 - a column's own
+        """Write down what moves nothing: the inputs, the price, a look; the state stays.
+
+        Nothing is written where the row has moved since it was read.
+        """
         t = self._t
         same = (t.c.id == row.id) & (t.c.state == row.state) & (t.c.fence == row.fence)
         with self._db.write() as tx:
-            tx.execute(sa.update(t).where(same).values(inputs=inputs))
-
-    def note_look(self, row: rows.Row, at: dt.datetime) -> None:
-        """Write down that a doubtful post was looked for; the state stays."""
-        same = (self._t.c.id == row.id) & (self._t.c.fence == row.fence)
-        with self._db.write() as tx:
-            tx.execute(sa.update(self._t).where(same).values(looked_at=at))
+            tx.execute(sa.update(t).where(same).values(values))
 
     def approve(
         self,
