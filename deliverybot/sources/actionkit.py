@@ -193,17 +193,13 @@ class _Sweep:
         if self._recent.knows(id_):
             return None
         self._recent.add(id_, when)
-        values = self._turn.values(
-            {
-                **_fields(action),
-                "id": id_, "signed_at": signed_at, "email": email,
-                "first_name": first, "last_name": last,
-                "city": city, "region": region or state, "country": country, "postcode": postal,
-            }
-        )  # fmt: skip
-        if isinstance(values, str):
-            return files.Row(number, number, number, None, values)
-        return files.Row(number, number, number, values)
+        content = {
+            **_fields(action),
+            "id": id_, "signed_at": signed_at, "email": email,
+            "first_name": first, "last_name": last,
+            "city": city, "region": region or state, "country": country, "postcode": postal,
+        }  # fmt: skip
+        return files.Row.of(number, self._turn.values(content))
 
     def _look_back(self) -> None:
         """Let the next reading begin before the first action of the last minutes."""

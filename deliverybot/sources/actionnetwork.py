@@ -268,7 +268,7 @@ class _Sweep:
     def _row(self, id_: str, item: Any, number: int) -> files.Row:  # noqa: ANN401 - JSON
         """Make a row of a signature; its values are empty where it does not count."""
         if not id_:
-            return files.Row(number, number, number, None, "it has no id of Action Network")
+            return files.Row.of(number, "it has no id of Action Network")
         content = {
             "id": id_,
             "signed_at": item.get("created_date"),
@@ -276,10 +276,7 @@ class _Sweep:
         }
         if self._section.people:
             content = {**self._person(item.get(f"{_ID}person_id"), number), **content}
-        values = self._turn.values(content)
-        if isinstance(values, str):
-            return files.Row(number, number, number, None, values)
-        return files.Row(number, number, number, values)
+        return files.Row.of(number, self._turn.values(content))
 
     def _person(self, id_: object, number: int) -> Mapping[str, Any]:
         """Ask who somebody is; whoever is gone, or cannot be read, has no name and counts."""

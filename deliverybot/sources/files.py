@@ -17,7 +17,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple, Self
 
 from deliverybot import errors
 
@@ -47,6 +47,13 @@ class Row(NamedTuple):
     values: tuple[str, ...] | None
     #: Why not, in a few words that fit after "this row was left out: ".
     problem: str = ""
+
+    @classmethod
+    def of(cls, number: int, values: tuple[str, ...] | str) -> Self:
+        """Return a row of what has no bytes and lines, only numbers; a text is its problem."""
+        if isinstance(values, str):
+            return cls(number, number, number, None, values)
+        return cls(number, number, number, values)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ class HtmlPage(kinds.Source):
     def _row(self, values: tuple[str, ...], number: int) -> files.Row:
         if not values[0]:
             values = (f"page:{number}", *values[1:])
-        return files.Row(number, number, number, values)
+        return files.Row.of(number, values)
 
     def _known(self, cursor: str | None) -> newest.Known:
         if cursor is None:

@@ -169,7 +169,7 @@ class Reading:
                     values = texts.values(dict(zip(names, cells, strict=True)))
                 walk.step(given=values != ())
                 if values != ():
-                    yield _row(values, walk.line)
+                    yield files.Row.of(walk.line, values)
         if walk.line != form.total:
             what = f"the file is damaged: it has {walk.line} rows where its end says {form.total}"
             raise errors.SourceError(what, file=self.file.name, hint="write it again")
@@ -202,12 +202,6 @@ class _Walk:
         while self.groups < len(self._ends) and self._ends[self.groups] <= self.line:
             self.groups += 1
             self.group_rows = self.given
-
-
-def _row(values: tuple[str, ...] | str, line: int) -> files.Row:
-    if isinstance(values, str):
-        return files.Row(line, line, line, None, values)
-    return files.Row(line, line, line, values)
 
 
 def _identity(file: files.File, secret: bytes) -> str:

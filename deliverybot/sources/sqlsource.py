@@ -258,15 +258,13 @@ class _Walk:
     def _row(self, row: Sequence[object], found: columns.Found, number: int) -> files.Row | None:
         """Return a row's texts; None where the campaign's `only` leaves it out."""
         if any(isinstance(cell, str | bytes) and len(cell) > files.LIMIT for cell in row):
-            return files.Row(number, number, number, None, files.TOO_LONG)
+            return files.Row.of(number, files.TOO_LONG)
         content = dict(zip(found.header, map(plain.value, row), strict=True))
         values = self._objects.values(content)
-        if isinstance(values, str):
-            return files.Row(number, number, number, None, values)
-        if values and "id" not in found.at:
+        if values and not isinstance(values, str) and "id" not in found.at:
             # Without an id of its own the key tells a row from others.
             values = (plain.text(row[self._key]), *values[1:])
-        return files.Row(number, number, number, values) if values else None
+        return files.Row.of(number, values) if values else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,15 +117,12 @@ class Webhook(kinds.Source):
     ) -> Iterator[files.Row]:
         """Turn one call into rows; a line is the call's number, for people."""
         if found is None:
-            problem = f"what came is not what {self.section.platform} sends"
-            yield files.Row(one.id, one.id, one.id, None, problem)
+            yield files.Row.of(one.id, f"what came is not what {self.section.platform} sends")
             return
         for place, content in enumerate(found):
             values = turn.values(_known(content, one, place))
-            if isinstance(values, str):
-                yield files.Row(one.id, one.id, one.id, None, values)
-            elif values:
-                yield files.Row(one.id, one.id, one.id, values)
+            if values:
+                yield files.Row.of(one.id, values)
 
 
 def _tried(cursor: str | None) -> dict[str, Any]:
