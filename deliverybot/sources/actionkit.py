@@ -100,28 +100,14 @@ class ActionKit(kinds.Source):
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class _Place:
-    """How far the numbers were read; kept as JSON."""
-
-    #: The page that it is about.
-    of: str
+class _Place(rereading.Place):
     #: Number of the action to go on behind.
     after: int = 0
-    #: The newest signature, and those given lately: see rereading.py.
-    top: str = ""
-    known: dict[str, str] = dataclasses.field(default_factory=dict)
-    #: Fields of consent met so far.
-    asked: list[str] = dataclasses.field(default_factory=list)
 
-    @classmethod
-    def load(cls, cursor: str | None, of: str) -> _Place:
-        """Read a cursor; that of another page or source is worth nothing."""
-        try:
-            place = cls(**json.loads(cursor or ""))
-        except (ValueError, TypeError):
-            return cls(of=of)
-        is_sound = place.of == of and type(place.after) is int
-        return place if is_sound else cls(of=of)
+    def __post_init__(self) -> None:
+        """Refuse what a query cannot be made of."""
+        if type(self.after) is not int:
+            raise TypeError(self.after)
 
 
 class _Sweep:
@@ -216,9 +202,7 @@ class _Sweep:
         )
 
     def _dump(self) -> str:
-        self._place.top, self._place.known = self._recent.kept()
-        self._place.asked = sorted(self._turn.asked)
-        return json.dumps(dataclasses.asdict(self._place), separators=(",", ":"))
+        return self._place.dump(self._recent, self._turn.asked)
 
 
 def _is_row(row: object) -> bool:

@@ -11,7 +11,6 @@ step back some pages, and what comes again is known.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import urllib.parse
 import zoneinfo
@@ -98,31 +97,13 @@ class ActionNetwork(kinds.Source):
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class _Place:
-    """Where a sweep is; kept as JSON."""
-
-    #: The petition that it is about.
-    of: str
+class _Place(rereading.Place):
     #: The question: signatures created after this; empty: all.
     since: str = ""
     #: The page that comes next.
     page: int = 1
     #: Signatures that the last page spoke of.
     total: int | None = None
-    #: The newest signature, and those given lately: see rereading.py.
-    top: str = ""
-    known: dict[str, str] = dataclasses.field(default_factory=dict)
-    #: Fields of consent met so far.
-    asked: list[str] = dataclasses.field(default_factory=list)
-
-    @classmethod
-    def load(cls, cursor: str | None, of: str) -> _Place:
-        """Read a cursor; that of another petition or source is worth nothing."""
-        try:
-            place = cls(**json.loads(cursor or ""))
-        except (ValueError, TypeError):
-            return cls(of=of)
-        return place if place.of == of else cls(of=of)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,9 +285,7 @@ class _Sweep:
         )  # fmt: skip
 
     def _dump(self) -> str:
-        self._place.top, self._place.known = self._recent.kept()
-        self._place.asked = sorted(self._turn.asked)
-        return json.dumps(dataclasses.asdict(self._place), separators=(",", ":"))
+        return self._place.dump(self._recent, self._turn.asked)
 
     def _warning(self, what: str, hint: str = "", *, line: int = 1) -> errors.Fault:
         return errors.Fault(

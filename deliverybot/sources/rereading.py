@@ -8,14 +8,45 @@ again is known by marks that say nothing to anybody without our key.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from typing import Self
 
 #: Marks of the last minutes that are kept at most: what is beyond is given again, and known.
 MOST = 1000
 #: Marks that are kept whatever their time: a reading that goes on steps back a little.
 LAST = 150
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Place:
+    """Where a reading is; kept as JSON."""
+
+    #: The page or petition that it is about.
+    of: str
+    #: The newest signature, and those given lately, as `Recent.kept` returns them.
+    top: str = ""
+    known: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: Fields of consent met so far.
+    asked: list[str] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def load(cls, cursor: str | None, of: str) -> Self:
+        """Read a cursor; that of another page or source is worth nothing."""
+        try:
+            place = cls(**json.loads(cursor or ""))
+        except (ValueError, TypeError):
+            return cls(of=of)
+        return place if place.of == of else cls(of=of)
+
+    def dump(self, recent: Recent, asked: Collection[str]) -> str:
+        """Return the cursor, with what was given lately and the fields of consent met by now."""
+        self.top, self.known = recent.kept()
+        self.asked = sorted(asked)
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
 
 
 class Recent:
