@@ -20,14 +20,12 @@ _LONGEST_DATE = 100
 class Asker:
     """The words of one reading."""
 
-    def __init__(
-        self, errand: kinds.Errand, section: origins.Fetched, header: str, prefix: str
-    ) -> None:
+    def __init__(self, errand: kinds.Errand, section: origins.Fetched, header: str) -> None:
         self._errand = errand
         self._section = section
         #: Where the token of the account stands.
         self._header = header
-        self._prefix = prefix if header.lower() == "authorization" else ""
+        self._prefix = "Bearer " if header.lower() == "authorization" else ""
         #: The first address that is asked: the campaign's own.
         self.home: hosts.Place | None = None
         self._question = section.model_dump_json(exclude={"every", "cron", "deadline", "most"})

@@ -65,7 +65,7 @@ def fields(name: str, found: columns.Found) -> list[errors.Fault]:
     return faults
 
 
-def tried(name: str, rows: Sequence[files.Row], *, only: bool = False) -> list[errors.Fault]:
+def tried(name: str, rows: Sequence[files.Row], *, only: bool) -> list[errors.Fault]:
     """Say which of the first rows would be left out."""
     if not rows and only:
         what = "there is no signature in it that counts by `only`"

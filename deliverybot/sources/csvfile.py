@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -119,13 +120,9 @@ def _go_on(file: files.File, layout: columns.Layout, mark: files.Mark) -> tuple[
     if mark.encoding != "ascii":
         return mark, False
     found = encodings.find(
-        file,
-        offset=mark.offset,
-        configured=layout.encoding,
-        language=layout.language,
+        file, offset=mark.offset, configured=layout.encoding, language=layout.language
     )
-    fields = {name: getattr(mark, name) for name in mark.__slots__}
-    return files.Mark(**fields | {"encoding": found.encoding}), found.guessed
+    return dataclasses.replace(mark, encoding=found.encoding), found.guessed
 
 
 def _heading(file: files.File, mark: files.Mark) -> tuple[str, int, int]:
@@ -174,7 +171,7 @@ def decode(raw: bytes, encoding: str, file: files.File, line: int) -> str:
 class _Records:
     """Cuts lines into records: bytes, lines, cells, or a problem in place of the cells."""
 
-    def __init__(self, file: files.File, mark: files.Mark, *, raw_quotes: bool = False) -> None:
+    def __init__(self, file: files.File, mark: files.Mark, *, raw_quotes: bool) -> None:
         self._file = file
         self._mark = mark
         #: Whether a quote in a value is never escaped, so that a record may seem to end there.

@@ -68,18 +68,17 @@ class Door:
         errand: kinds.Errand,
         *,
         token_header: str = "Authorization",  # noqa: S107 - the name of a header
-        prefix: str = "Bearer ",
     ) -> None:
         """Begin a reading.
 
-        The token of the section's account goes into `token_header`; `prefix`
-        stands before it where that is Authorization.
+        The token of the section's account goes into `token_header`, behind
+        "Bearer" where that is Authorization.
         """
         section = errand.section
         if not isinstance(section, origins.Fetched):
             raise TypeError(f"{type(section).__name__} is not asked over the network")
         self._section = section
-        self._asker = asking.Asker(errand, section, token_header, prefix)
+        self._asker = asking.Asker(errand, section, token_header)
         means = errand.means
         self._budget = wire.Budget(
             section.deadline_seconds, errand.pause, clock=means.clock, sleep=means.sleep

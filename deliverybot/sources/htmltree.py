@@ -45,7 +45,7 @@ class BadPageError(ValueError):
     """The page cannot be read; the text says why, to go on after "the page "."""
 
 
-def decoded(raw: bytes, charset: str = "") -> str:
+def decoded(raw: bytes, charset: str) -> str:
     """Return a page's text: by its mark, as HTTP says, as it says itself, else UTF-8.
 
     What is no letter in that encoding becomes U+FFFD, as in browsers.

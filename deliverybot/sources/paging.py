@@ -230,14 +230,8 @@ class Pager:
                 return sheet
         self._tell("the list is no longer as it was where the last reading ended")
         self._places.clear()
-        place.at, place.taken, place.rows, place.marks, place.trail, place.full = (
-            "",
-            0,
-            0,
-            [],
-            [],
-            0,
-        )
+        place.at, place.taken, place.rows, place.full = "", 0, 0, 0
+        place.marks, place.trail = [], []
         return self._turn("")
 
     def _following(self, place: _Place, sheet: Sheet) -> Sheet | None:
