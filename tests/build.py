@@ -277,8 +277,8 @@ def shrink(
 
 
 def withdraw(book: ledger.Ledger, slug: str, number: int, *, now: dt.datetime = NOW) -> None:
-    book.signatures.set_state(
-        slug, number, model.Signature.WITHDRAWN, who="tester", why="asked to", now=now
+    book.signers.move(
+        slug, [number], model.Signature.WITHDRAWN, who="tester", why="asked to", now=now
     )
 
 

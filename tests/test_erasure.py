@@ -638,16 +638,14 @@ async def test_mails_that_came_back_with_the_signer_go_and_others_stay(desk: Des
 
 
 async def test_words_typed_by_hand_are_taken_out_of_the_log_and_the_chain_holds(desk: Desk) -> None:
-    desk.book.signatures.set_state(
-        "faces", NUMBER, model.Signature.HIDDEN, who="mira", why="Ms Quennell asked", now=build.NOW
-    )
-    desk.book.signatures.set_state(
-        "faces", 8, model.Signature.HIDDEN, who="mira", why="is the aunt of Wilhelmina  QUENNELL",
-        now=build.NOW,
-    )  # fmt: skip
-    desk.book.signatures.set_state(
-        "faces", 9, model.Signature.HIDDEN, who="mira", why="asked", now=build.NOW
-    )
+    for number, why in (
+        (NUMBER, "Ms Quennell asked"),
+        (8, "is the aunt of Wilhelmina  QUENNELL"),
+        (9, "asked"),
+    ):
+        desk.book.signers.move(
+            "faces", [number], model.Signature.HIDDEN, who="mira", why=why, now=build.NOW
+        )
     desk.erase()
     whys = [one.why for one in desk.book.audit.since() if one.thing == "signature"]
     assert whys == ["[erased]", "[erased]", "asked", "erased as asked"]

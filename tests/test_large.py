@@ -45,8 +45,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Made:
     with bulk.of(folder, delivery=RULES) as made:
         row = asyncio.run(made.freeze())
         whole = Made(folder, (made.settings.state / row.pdf).stat().st_size)
-        made.book.signatures.set_state(
-            "faces", 1, model.Signature.HIDDEN, who="mira", why="asked", now=made.clock()
+        made.book.signers.move(
+            "faces", [1], model.Signature.HIDDEN, who="mira", why="asked", now=made.clock()
         )
         made.most(whole.limit)
         asyncio.run(made.freeze())
@@ -149,8 +149,8 @@ async def test_what_has_begun_is_neither_made_anew_nor_superseded(one: bulk.Bulk
         row = await one.send()
         assert (row.state, row.part) == ("retrying", 2)
         assert row.handed_at == one.clock()
-        one.book.signatures.set_state(
-            "faces", 7, model.Signature.HIDDEN, who="mira", why="asked", now=one.clock()
+        one.book.signers.move(
+            "faces", [7], model.Signature.HIDDEN, who="mira", why="asked", now=one.clock()
         )
         one.plan = build.campaign(
             one.folder, plan="at = [1250, 1260]", posts=(),

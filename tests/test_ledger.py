@@ -180,7 +180,7 @@ def test_a_source_fails_since_the_first_failure_after_the_last_good_reading(
 
 def test_a_hidden_signer_counts_and_is_not_named(book: ledger.Ledger) -> None:
     build.take(book, build.signers(3))
-    book.signatures.set_state("faces", 2, model.Signature.HIDDEN, who="mira", why="asked", now=NOW)
+    book.signers.move("faces", [2], model.Signature.HIDDEN, who="mira", why="asked", now=NOW)
     standing = book.signatures.standing("faces")
     assert (standing.signatures, standing.listed, standing.unnamed) == (3, 2, 1)
     lines = list(book.signatures.lines("faces", 3))
@@ -209,7 +209,7 @@ def test_counts_follow_every_change_of_one_signature(
 ) -> None:
     build.take(book, build.signers(3))
     for state in path:
-        book.signatures.set_state("faces", 2, model.Signature(state), who="mira", why="", now=NOW)
+        book.signers.move("faces", [2], model.Signature(state), who="mira", why="", now=NOW)
     standing = book.signatures.standing("faces")
     assert (standing.signatures, standing.listed, standing.withdrawn) == (
         signatures, listed, withdrawn,
@@ -260,10 +260,10 @@ def test_two_narrower_copies_in_one_batch_both_count(book: ledger.Ledger) -> Non
 
 def test_narrowing_somebody_hidden_does_not_count_twice(book: ledger.Ledger) -> None:
     build.take(book, build.signers(2))
-    book.signatures.set_state("faces", 1, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    book.signers.move("faces", [1], model.Signature.HIDDEN, who="m", why="", now=NOW)
     build.take(book, [build.signer(1, to_target=False)])
     assert book.signatures.standing("faces").listed == 1
-    book.signatures.set_state("faces", 1, model.Signature.ACTIVE, who="m", why="", now=NOW)
+    book.signers.move("faces", [1], model.Signature.ACTIVE, who="m", why="", now=NOW)
     assert book.signatures.standing("faces").listed == 1
     assert book.signatures.listed("faces", 2) == 1
 
@@ -320,7 +320,7 @@ def test_the_counts_reconcile_whatever_happens(
             rows += taken.new + taken.duplicates
         else:
             with contextlib.suppress(errors.UsageError):
-                book.signatures.set_state(slug, *step, who="m", why="", now=NOW)
+                book.signers.move(slug, [step[0]], step[1], who="m", why="", now=NOW)
     standing = book.signatures.standing(slug)
     lines = list(book.signatures.lines(slug, 1_000))
     assert [line.number for line in lines] == list(range(1, standing.last_number + 1))
@@ -377,7 +377,7 @@ def test_who_may_be_named_is_counted_up_to_a_number(book: ledger.Ledger) -> None
     )
     build.take(book, build.signers(9), "other")
     build.withdraw(book, "faces", 2)
-    book.signatures.set_state("faces", 4, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    book.signers.move("faces", [4], model.Signature.HIDDEN, who="m", why="", now=NOW)
     counts = [book.signatures.listed("faces", upto) for upto in range(10)]
     assert counts == [0, 1, 1, 2, 2, 3, 4, 4, 4, 4]
     assert book.signatures.standing("faces").listed == 4
@@ -482,7 +482,7 @@ def test_a_changed_state_unseals_the_volume_of_that_signer_alone(
         for one in (1, 2, 3):
             seal(book, one, slug)
     for again in (state, state, model.Signature.ACTIVE):
-        book.signatures.set_state("faces", number, again, who="m", why="", now=NOW)
+        book.signers.move("faces", [number], again, who="m", why="", now=NOW)
         assert [one for one, _ in editions(book)] == left
     assert editions(book, "other") == [(1, 1), (2, 1), (3, 1)]
     for one in {1, 2, 3} - set(left):
@@ -493,7 +493,7 @@ def test_a_changed_state_unseals_the_volume_of_that_signer_alone(
 def test_a_state_that_stays_as_it_was_unseals_nothing(book: ledger.Ledger) -> None:
     build.take(book, build.signers(10))
     seal(book, 1)
-    book.signatures.set_state("faces", 5, model.Signature.ACTIVE, who="m", why="", now=NOW)
+    book.signers.move("faces", [5], model.Signature.ACTIVE, who="m", why="", now=NOW)
     with pytest.raises(errors.UsageError):
         build.withdraw(book, "faces", 99)
     assert editions(book) == [(1, 1)]
@@ -676,15 +676,15 @@ def test_whoever_may_not_be_named_is_printed_with_no_comment(book: ledger.Ledger
     every = list(model.Comment)
     assert [row.number for row in book.comments.select("faces", every)] == [1, 2, 3, 4]
     decide(book, APPROVED, 1, 2, 3)
-    book.signatures.set_state("faces", 1, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    book.signers.move("faces", [1], model.Signature.HIDDEN, who="m", why="", now=NOW)
     build.withdraw(book, "faces", 2)
-    book.signatures.set_state("faces", 4, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    book.signers.move("faces", [4], model.Signature.HIDDEN, who="m", why="", now=NOW)
     build.take(book, [build.signer(3, to_target=False)])
     assert printed(book) == []
     assert book.comments.select("faces", [WAITING]) == []
     assert book.comments.waiting("faces", 9) == 0
     assert not any(row.named for row in book.comments.select("faces", every))
-    book.signatures.set_state("faces", 1, model.Signature.ACTIVE, who="m", why="", now=NOW)
+    book.signers.move("faces", [1], model.Signature.ACTIVE, who="m", why="", now=NOW)
     assert printed(book) == [(1, "Comment 1")]
 
 
@@ -785,7 +785,7 @@ def test_nothing_unapproved_is_printed_whatever_happens(
         number, state = step
         with contextlib.suppress(errors.UsageError):
             if isinstance(state, model.Signature):
-                book.signatures.set_state(slug, number, state, who="m", why="", now=NOW)
+                book.signers.move(slug, [number], state, who="m", why="", now=NOW)
             else:
                 book.comments.decide(slug, [number], state, who="m", why="", now=NOW)
                 decided[number] = state
@@ -826,7 +826,7 @@ def test_places_are_counted_by_who_may_be_named(book: ledger.Ledger, by: str) ->
         build.signer(8, **{"country": "", by: "'; --"}),
     ]
     build.take(book, people)
-    book.signatures.set_state("faces", 1, model.Signature.HIDDEN, who="m", why="asked", now=NOW)
+    book.signers.move("faces", [1], model.Signature.HIDDEN, who="m", why="asked", now=NOW)
     build.withdraw(book, "faces", 3)
     told = {(p.name, p.named, p.unnamed) for p in book.tallies.places("faces", 7, by=by)}
     assert told == {("Perú", 1, 2), ("日本", 1, 1), ("", 1, 0)}

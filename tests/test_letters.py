@@ -224,9 +224,7 @@ async def test_a_hidden_signer_is_taken_out_and_the_letter_held_again(
     one = desk()
     await one.freeze()
     one.approve()
-    one.book.signatures.set_state(
-        "faces", 42, model.Signature.HIDDEN, who="mira", why="asked", now=NOW
-    )
+    one.book.signers.move("faces", [42], model.Signature.HIDDEN, who="mira", why="asked", now=NOW)
     (row,) = await one.freeze()
     assert row.state == "held"
     said = one.text(row)
@@ -262,8 +260,8 @@ async def test_a_letter_made_anew_leaves_no_old_copy_behind(desk: Callable[..., 
     one = desk(targets=("ceo", "cto"), delivery='addressees = "all"\nfirst_reading = "deliver"')
     before, _ = await one.freeze()
     assert "Person 77" in one.text(before)
-    one.book.signatures.set_state(
-        "faces", 77, model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
+    one.book.signers.move(
+        "faces", [77], model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
     )
     first, second = await one.freeze()
     assert first.pdf == second.pdf != before.pdf
@@ -361,7 +359,7 @@ async def test_a_hidden_signers_comment_leaves_the_letter(desk: Callable[..., De
     (row,) = await one.freeze()
     assert COMMENTS[8] in on_paper(one, row)
     state = model.Signature.HIDDEN
-    one.book.signatures.set_state("faces", 8, state, who="mira", why="asked", now=NOW)
+    one.book.signers.move("faces", [8], state, who="mira", why="asked", now=NOW)
     (row,) = await one.freeze()
     said = on_paper(one, row)
     assert COMMENTS[8] not in said
@@ -428,8 +426,8 @@ async def test_a_signer_hidden_after_approval_is_in_no_letter_that_leaves(
     one = desk()
     await one.freeze()
     one.approve()
-    one.book.signatures.set_state(
-        "faces", 77, model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
+    one.book.signers.move(
+        "faces", [77], model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
     )
     await one.works.send()  # before the renderer comes round
     assert one.rows()[0].state == "approved"

@@ -168,8 +168,8 @@ async def test_who_withdraws_after_it_left_changes_nothing_and_a_person_may_with
 
 
 def hide(one: bulk.Bulk, number: int) -> None:
-    one.book.signatures.set_state(
-        "faces", number, model.Signature.HIDDEN, who="mira", why="asked", now=one.clock()
+    one.book.signers.move(
+        "faces", [number], model.Signature.HIDDEN, who="mira", why="asked", now=one.clock()
     )
 
 

@@ -55,7 +55,7 @@ def test_the_numbers_of_a_campaign_reconcile(
     build.grow(book, plan, 103)
     email = build.signer(1).key_email
     build.take(book, [build.signer(n, key_email=email) for n in (998, 999)])
-    book.signatures.set_state("faces", 5, model.Signature.HIDDEN, who="m", why="", now=NOW)
+    book.signers.move("faces", [5], model.Signature.HIDDEN, who="m", why="", now=NOW)
     build.withdraw(book, "faces", 6)
     one, _ = status(book, plan, options)
     assert (one.signatures, one.listed, one.hidden) == (102, 101, 1)

@@ -130,8 +130,8 @@ async def ended(desk: erasing.Desk) -> None:
     build.sql(desk.book, "UPDATE campaigns SET hidden = 1")
     await desk.freeze()
     await desk.send()
-    desk.book.signatures.set_state(
-        "faces", 9, model.Signature.WITHDRAWN, who="mira", why="Person asked", now=desk.clock()
+    desk.book.signers.move(
+        "faces", [9], model.Signature.WITHDRAWN, who="mira", why="Person asked", now=desk.clock()
     )
     desk.clock.now = EXPIRES
 

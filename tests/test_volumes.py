@@ -87,8 +87,8 @@ class Desk:
         return await self.freeze()
 
     def hide(self, number: int) -> None:
-        self.book.signatures.set_state(
-            "faces", number, model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
+        self.book.signers.move(
+            "faces", [number], model.Signature.HIDDEN, who="mira", why="asked to", now=NOW
         )
 
     def reload(self, **plan: Any) -> None:
@@ -287,8 +287,8 @@ async def test_who_takes_back_keeps_the_number_and_only_that_volume_is_made_anew
     if how == "narrowed":
         build.take(one.book, [build.signer(42, to_target=False)])
     else:
-        one.book.signatures.set_state(
-            "faces", 42, model.Signature(how), who="mira", why="asked to", now=NOW
+        one.book.signers.move(
+            "faces", [42], model.Signature(how), who="mira", why="asked to", now=NOW
         )
     row = await one.freeze()
     said = text(one.pdf(row))
@@ -313,9 +313,7 @@ async def test_who_comes_back_is_named_again(fresh: Callable[..., Desk]) -> None
     before = one.sealed()[1]
     one.hide(42)
     await one.freeze()
-    one.book.signatures.set_state(
-        "faces", 42, model.Signature.ACTIVE, who="mira", why="mistake", now=NOW
-    )
+    one.book.signers.move("faces", [42], model.Signature.ACTIVE, who="mira", why="mistake", now=NOW)
     row = await one.freeze()
     assert row.pdf_sha256 == first.pdf_sha256
     assert (one.sealed()[1].path, one.sealed()[1].edition) == (before.path, 3)

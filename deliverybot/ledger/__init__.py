@@ -2,7 +2,7 @@
 
 ``open_ledger`` gives a ``Ledger``; its parts are the verbs of the stations::
 
-    ledger.signatures   take, read, lines, set_state
+    ledger.signatures   take, read, lines
     ledger.signers      select, flagged, move, clear, part
     ledger.comments     select, waiting, approved, decide
     ledger.arrivals     put, waiting, count, done

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from deliverybot import errors, model, sweeping
-from deliverybot.ledger import intake, records, signers, store, tables
+from deliverybot.ledger import intake, records, store, tables
 
 _T = tables.signatures
 _C = tables.campaigns
@@ -267,21 +267,6 @@ class Signatures:
         )
         with self._db.read() as tx:
             return int(tx.scalar(query) or 0)
-
-    def set_state(
-        self,
-        slug: str,
-        number: int,
-        state: model.Signature,
-        *,
-        who: str,
-        why: str,
-        now: dt.datetime,
-    ) -> None:
-        """Hide, withdraw or restore one signature; its number stays taken."""
-        with self._db.change() as tx:
-            campaign = _campaign(tx, slug)
-            signers.turn(tx, campaign.id, slug, number, state, who=who, why=why, now=now)
 
 
 def _campaign(tx: sa.Connection, slug: str) -> sa.Row[Any]:
