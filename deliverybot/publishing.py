@@ -14,13 +14,12 @@ import collections
 import contextlib
 import dataclasses
 import datetime as dt
-import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-from deliverybot import allowances, config, errors, ledger, model, outlets, posts
+from deliverybot import allowances, config, errors, ledger, model, outlets, posts, rests
 from deliverybot import campaign as campaigns
-from deliverybot.ledger import news, queue, records
+from deliverybot.ledger import queue, records
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +27,6 @@ log = logging.getLogger(__name__)
 BACKOFF = (1, 5, 15, 60)
 #: Minutes after which a doubtful post is looked for again; then a person does.
 LOOKS = (0, 2, 15, 120)
-#: A network that asks for patience is obeyed up to this.
-PATIENCE = dt.timedelta(hours=4)
 #: How long a claim lasts: far beyond any outlet's own deadline.
 LEASE = dt.timedelta(minutes=10)
 
@@ -56,7 +53,7 @@ async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
     now = desk.clock()
     posts.drop_stale(book, desk.campaigns, now)
     waiting = collections.defaultdict[str, list[records.Post]](list)
-    left_alone = {rest.outlet for rest in resting(book, desk.settings, now)}
+    left_alone = {rest.outlet for rest in rests.standing(book, desk.settings, now)}
     for row in book.posts.ready(now):
         if row.outlet in left_alone or not posts.wanted(row, desk.campaigns):
             continue
@@ -103,7 +100,7 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
         return True
     post = dataclasses.replace(post, first_try=row.first_try or claim.at)
     try:
-        reply = await _handed(outlet, post, desk, row)
+        reply = await _handed(book, outlet, row, post, desk)
     except asyncio.CancelledError:
         reply = model.Reply(
             outcome=model.Outcome.UNSURE, phase="stop", text="deliverybot was stopped"
@@ -114,7 +111,7 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     if doubt and reply.phase != "look":
         reply = _settled(await look(outlet, post), reply)
     _settle(book, row, claim, reply, desk, doubt=doubt)
-    return not _rest(book, row, reply, desk)
+    return not rests.note(book, row.outlet, reply, desk.settings, desk.clock())
 
 
 def _outlet(
@@ -155,31 +152,30 @@ def _rule(row: records.Post, desk: Desk) -> campaigns.PostRules:
 
 
 async def _handed(
-    outlet: outlets.Outlet, post: outlets.Draft, desk: Desk, row: records.Post
+    book: ledger.Ledger,
+    outlet: outlets.Outlet,
+    row: records.Post,
+    post: outlets.Draft,
+    desk: Desk,
 ) -> model.Reply:
-    """Hand a post to its network, unless it is there already, or may be and that cannot be seen."""
-    if row.attempts > 0:
+    """Hand a post to its network, unless it is there, or may be and would be there twice.
+
+    `row` is as it was before it was claimed.
+    """
+    if row.attempts:
         found = await look(outlet, post)
         if found.there:
             return model.Reply(
                 outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
             )
-        if found.there is None and not found.harmless and _doubted(row):
-            text = "an earlier try may have made it, and the network does not say"
+        if found.there is None and not found.harmless and book.posts.doubtful(row):
+            text = "an earlier try may be there, and the network cannot tell"
             return model.Reply(outcome=model.Outcome.UNSURE, phase="look", text=text)
     try:
         desk.leaving()
     except errors.NotMarked as error:
         return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
     return await outlet.publish(post)
-
-
-def _doubted(row: records.Post) -> bool:
-    """Tell whether a try before may have made it.  Of what a person sends again, nobody asks.
-
-    What a person has resolved has no `next_try`; `retrying` of our own always has.
-    """
-    return row.handed_at is not None and row.next_try is not None
 
 
 async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
@@ -269,60 +265,6 @@ def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
     )
 
 
-# --- outlets that need rest ---------------------------------------------------------------------
-
-
-def resting(
-    book: ledger.Ledger, settings: config.Settings, now: dt.datetime
-) -> Iterator[news.Rest]:
-    """Yield the outlets that nothing may be posted on now, and why."""
-    for name, rest in book.news.rests().items():
-        if rest.until is not None and rest.until <= now:
-            continue
-        if rest.until is None and rest.section != section_hash(book, settings, name):
-            continue  # somebody has changed the account
-        yield rest
-
-
-def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> str:
-    """Return a keyed hash of an outlet's section, secrets and all, in hex."""
-    section = settings.outlets.get(name)
-    told = {} if section is None else section.model_dump()
-    plain = {
-        key: value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        for key, value in told.items()
-    }
-    key = hashlib.blake2b(book.secret).digest()
-    return hashlib.blake2b(repr(sorted(plain.items())).encode(), key=key).hexdigest()[:64]
-
-
-def _rest(book: ledger.Ledger, row: records.Post, reply: model.Reply, desk: Desk) -> bool:
-    """Leave an outlet alone whose account is refused or asked to wait; say so once.
-
-    A post that got through ends the rest.
-    """
-    now = desk.clock()
-    if not reply.account:
-        if reply.done and book.news.resume(row.outlet, who="deliverybot", why=str(reply), now=now):
-            log.warning("%s takes posts again", row.outlet)
-        return False
-    wait = None
-    if reply.outcome is model.Outcome.LATER:
-        wait = now + (
-            PATIENCE
-            if reply.retry_after is None
-            else min(dt.timedelta(seconds=reply.retry_after), PATIENCE)
-        )
-    rest = news.Rest(
-        outlet=row.outlet, until=wait, since=now, why=str(reply),
-        section=section_hash(book, desk.settings, row.outlet),
-    )  # fmt: skip
-    if book.news.rest(rest):
-        until = f"until {wait:%Y-%m-%d %H:%M} UTC" if wait else "until its account is mended"
-        log.error("nothing is posted on %s %s: %s", row.outlet, until, reply)
-    return True
-
-
 # --- writing it down ----------------------------------------------------------------------------
 
 
@@ -344,14 +286,19 @@ def _settle(
     *,
     doubt: bool = False,
 ) -> bool:
-    """Write the answer down, unless another worker's word counts by now."""
+    """Write the answer down, unless another worker's word counts by now.
+
+    What was in `doubt` stays so in the log of tries, whatever was found out after it.
+    """
     now = desk.clock()
     state, values = outcome(row, reply, now)
-    if doubt and state == "retrying":
+    said = reply
+    if doubt and state != "posted":
         # It may be there: nobody writes another text for it.
         values |= {"handed_at": row.handed_at or claim.at or now}
+        said = dataclasses.replace(reply, outcome=model.Outcome.UNSURE)
     try:
-        book.posts.settle(claim, reply, state, who=desk.owner, now=now, values=values)
+        book.posts.settle(claim, said, state, who=desk.owner, now=now, values=values)
     except errors.LostClaim:
         log.warning("post %d was taken over by another worker; its word counts", row.id)
         return False
@@ -373,6 +320,6 @@ def outcome(
     if reply.outcome is model.Outcome.LATER:
         step = dt.timedelta(minutes=BACKOFF[min(row.attempts, len(BACKOFF) - 1)])
         if reply.retry_after is not None:
-            step = min(dt.timedelta(seconds=reply.retry_after), PATIENCE)
+            step = min(dt.timedelta(seconds=reply.retry_after), rests.PATIENCE)
         return "retrying", {"next_try": now + step}
     return "refused", {}

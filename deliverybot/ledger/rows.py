@@ -87,6 +87,23 @@ class Rows(Generic[Row]):
         with self._db.read() as tx:
             return tries.of(tx, self._thing, ident)
 
+    def doubtful(self, row: Row) -> bool:
+        """Tell whether a try may have arrived, and no person has said since that it did not.
+
+        Each claim takes a fencing number and leaves a try with it; a person's
+        `resolve` takes one and leaves none.
+        """
+        tried: dict[int, bool] = {}
+        for one in self.attempts(row.id):
+            unsure = one.outcome == model.Outcome.UNSURE
+            tried[one.fence] = tried.get(one.fence, False) or unsure
+        fence = row.fence
+        while fence in tried:
+            if tried[fence]:
+                return True
+            fence -= 1
+        return False
+
     def ready(self, now: dt.datetime, *, after: int = 0, most: int | None = None) -> list[Row]:
         """Return the rows that a worker may claim now, longest waiting first.
 

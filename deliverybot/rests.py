@@ -1,0 +1,72 @@
+"""Outlets that need rest: their account is refused, or was asked to wait."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Iterator
+
+from deliverybot import config, ledger, model
+from deliverybot.ledger import news
+
+log = logging.getLogger(__name__)
+
+#: A network that asks for patience is obeyed up to this.
+PATIENCE = dt.timedelta(hours=4)
+
+
+def standing(
+    book: ledger.Ledger, settings: config.Settings, now: dt.datetime
+) -> Iterator[news.Rest]:
+    """Yield the outlets that nothing may be posted on now, and why."""
+    for name, rest in book.news.rests().items():
+        if rest.until is not None and rest.until <= now:
+            continue
+        if rest.until is None and rest.section != section_hash(book, settings, name):
+            continue  # somebody has changed the account
+        yield rest
+
+
+def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> str:
+    """Return a keyed hash of an outlet's section, secrets and all, in hex."""
+    section = settings.outlets.get(name)
+    told = {} if section is None else section.model_dump()
+    plain = {
+        key: value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        for key, value in told.items()
+    }
+    key = hashlib.blake2b(book.secret).digest()
+    return hashlib.blake2b(repr(sorted(plain.items())).encode(), key=key).hexdigest()[:64]
+
+
+def note(
+    book: ledger.Ledger,
+    outlet: str,
+    reply: model.Reply,
+    settings: config.Settings,
+    now: dt.datetime,
+) -> bool:
+    """Leave an outlet alone whose account is refused or asked to wait; say so once.
+
+    A post that got through ends the rest.
+    """
+    if not reply.account:
+        if reply.done and book.news.resume(outlet, who="deliverybot", why=str(reply), now=now):
+            log.warning("%s takes posts again", outlet)
+        return False
+    wait = None
+    if reply.outcome is model.Outcome.LATER:
+        wait = now + (
+            PATIENCE
+            if reply.retry_after is None
+            else min(dt.timedelta(seconds=reply.retry_after), PATIENCE)
+        )
+    rest = news.Rest(
+        outlet=outlet, until=wait, since=now, why=str(reply),
+        section=section_hash(book, settings, outlet),
+    )  # fmt: skip
+    if book.news.rest(rest):
+        until = f"until {wait:%Y-%m-%d %H:%M} UTC" if wait else "until its account is mended"
+        log.error("nothing is posted on %s %s: %s", outlet, until, reply)
+    return True
