@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 
@@ -82,9 +83,8 @@ class Audit:
             )
         newest, _, newest_hash = (head or "0 ").partition(" ")
         for row in self.since():
-            plain = {name: getattr(row, name) for name in (
-                "seq", "at", "who", "thing", "ref", "campaign", "old", "new", "why")}  # fmt: skip
-            right = row.seq == expected and store.chain(previous, plain) == row.hash
+            right = row.seq == expected
+            right &= store.chain(previous, dataclasses.asdict(row)) == row.hash
             # Its hash is of words that are gone; the row behind it was chained to that hash.
             right |= row.seq == expected and row.why == store.REDACTED and str(row.seq) in redacted
             if not right or (row.seq == int(newest) and row.hash != newest_hash):

@@ -13,14 +13,12 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 
 from deliverybot import errors, model
-from deliverybot.ledger import records, store, tables
+from deliverybot.ledger import intake, records, store, tables
 
 _K = tables.comments
 _T = tables.signatures
 _C = tables.campaigns
 _BOTH = _K.join(_T, (_K.c.campaign_id == _T.c.campaign_id) & (_K.c.number == _T.c.number))
-#: The signer may be named now; a permission can be taken back, and a person can hide somebody.
-_NAMED = _T.c.to_target & (_T.c.state == model.Signature.ACTIVE) & (_T.c.name != "")
 _PLACES = ("city", "region", "country")
 
 
@@ -39,7 +37,7 @@ class Comments:
         decide on the comment of somebody hidden.
         """
         signer = [_T.c[name] for name in ("name", *_PLACES, "postcode", "comment")]
-        columns = [_K.c.number, _K.c.state, _K.c.by, _K.c.at, *signer, _NAMED.label("named")]
+        columns = [_K.c.number, _K.c.state, _K.c.by, _K.c.at, *signer, intake.NAMED.label("named")]
         found = list[records.Comment]()
         with self._db.read() as tx:
             # A query for each: the index gives one state in the order of numbers, page by page.
@@ -52,7 +50,7 @@ class Comments:
                     .limit(most)
                 )
                 if state == model.Comment.WAITING:
-                    query = query.where(_NAMED)
+                    query = query.where(intake.NAMED)
                 found += map(records.Comment.of, tx.execute(query))
         return sorted(found, key=lambda row: row.number)[:most]
 
@@ -61,7 +59,7 @@ class Comments:
         some = (
             sa.select(_K.c.number)
             .select_from(_BOTH)
-            .where(_of(slug), _K.c.state == model.Comment.WAITING, _NAMED)
+            .where(_of(slug), _K.c.state == model.Comment.WAITING, intake.NAMED)
             .limit(most)
         )
         with self._db.read() as tx:
@@ -78,7 +76,8 @@ class Comments:
         query = (
             sa.select(_K.c.number, _T.c.comment, *(_T.c[name] for name in wanted))
             .select_from(_BOTH)
-            .where(_of(slug), _K.c.state == model.Comment.APPROVED, _K.c.number <= upto, _NAMED)
+            .where(_of(slug), _K.c.state == model.Comment.APPROVED, _K.c.number <= upto)
+            .where(intake.NAMED)
             .order_by(_K.c.number.desc())
             .limit(most)
         )

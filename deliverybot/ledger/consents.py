@@ -7,8 +7,8 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from deliverybot import errors, model
-from deliverybot.ledger import records, store, tables
+from deliverybot import model
+from deliverybot.ledger import records, signers, store, tables
 
 _C, _T, _W = tables.campaigns, tables.signatures, tables.wordings
 
@@ -70,8 +70,7 @@ class Consents:
         with self._db.read() as tx:
             row = tx.execute(query).first()
         if row is None:
-            message = f"{slug} has no signature number {number}"
-            raise errors.UsageError(message, hint="numbers stand in the letter's list")
+            raise signers.nobody(slug, number)
         return Consent.of(row)
 
     def wordings(self, slug: str) -> list[Wording]:

@@ -19,8 +19,6 @@ from deliverybot import errors, model
 from deliverybot.ledger import records, store, tables
 
 _D = tables.deliveries
-_C = tables.campaigns
-_M = tables.milestones
 
 #: What the carrier's row had before the mail of all was written into it.
 _OWN = (
@@ -210,19 +208,13 @@ def _agreed(row: records.Delivery) -> bool:
 
 
 def _members(tx: sa.Connection, carrier: int) -> list[records.Delivery]:
-    query = _rows().where(_D.c.merged_into == carrier).order_by(_D.c.id)
+    query = store.work(_D).where(_D.c.merged_into == carrier).order_by(_D.c.id)
     return [records.Delivery.of(row) for row in tx.execute(query)]
 
 
 def fresh(tx: sa.Connection, ident: int) -> records.Delivery:
     """Return a delivery as this transaction sees it."""
-    return records.Delivery.of(tx.execute(_rows().where(_D.c.id == ident)).one())
-
-
-def _rows() -> sa.Select[Any]:
-    labels = (_C.c.slug.label("campaign"), _M.c.key.label("milestone"))
-    joined = _D.join(_C, _D.c.campaign_id == _C.c.id).join(_M, _D.c.milestone_id == _M.c.id)
-    return sa.select(_D, *labels).select_from(joined)
+    return records.Delivery.of(tx.execute(store.work(_D).where(_D.c.id == ident)).one())
 
 
 def _same(tx: sa.Connection, row: records.Delivery) -> None:

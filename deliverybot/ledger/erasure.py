@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from deliverybot import errors, model, traces
+from deliverybot import model, traces
 from deliverybot.ledger import (
     correspondence,
     digests,
@@ -22,6 +22,7 @@ from deliverybot.ledger import (
     queue,
     records,
     scrubbing,
+    signers,
     store,
     tables,
     volumes,
@@ -89,8 +90,7 @@ class Erasures:
         with self._db.read() as tx:
             state = tx.scalar(_signer(slug, number, _T.c.state))
         if state is None:
-            message = f"{slug} has no signature number {number}"
-            raise errors.UsageError(message, hint="numbers stand in the letter's list")
+            raise signers.nobody(slug, number)
         return Found(slug=slug, number=number, state=state)
 
     def traces(self, slug: str, number: int) -> traces.Traces:

@@ -16,6 +16,8 @@ from deliverybot.ledger import bulk, tables, volumes
 _T = tables.signatures
 _C = tables.campaigns
 _PERMISSIONS = ("public", "to_target", "mail", "sms")
+#: Of a row: may be named to a target now; a permission can be taken back, and somebody hidden.
+NAMED = _T.c.to_target & (_T.c.state == model.Signature.ACTIVE) & (_T.c.name != "")
 
 
 def named(row: Any) -> bool:  # noqa: ANN401 - a row or a signer

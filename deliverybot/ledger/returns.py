@@ -140,8 +140,8 @@ class Returns:
     def _insert(
         self, tx: sa.Connection, arrival: Arrival, meaning: Meaning, now: dt.datetime
     ) -> None:
-        values = {field.name: getattr(arrival, field.name) for field in dataclasses.fields(arrival)}
-        ident = tx.scalar(sa.insert(_R).values(values).returning(_R.c.id))
+        row = sa.insert(_R).values(dataclasses.asdict(arrival))
+        ident = tx.scalar(row.returning(_R.c.id))
         campaign = next((change.row.campaign for change in meaning.changes), "")
         store.record(
             tx, at=now, who="deliverybot", thing="return", ref=int(ident or 0), campaign=campaign,

@@ -14,7 +14,6 @@ from deliverybot.ledger import digests, records, store, tables
 
 Row = TypeVar("Row", records.Delivery, records.Post)
 _C = tables.campaigns
-_M = tables.milestones
 
 
 #: Where a person asks for a move that a state does not allow: what can be done instead.
@@ -208,10 +207,7 @@ class Rows(Generic[Row]):
         ]
 
     def _query(self) -> sa.Select[Any]:
-        t = self._t
-        labels = (_C.c.slug.label("campaign"), _M.c.key.label("milestone"), _M.c.crossed_at)
-        joined = t.join(_C, t.c.campaign_id == _C.c.id).join(_M, t.c.milestone_id == _M.c.id)
-        return sa.select(t, *labels).select_from(joined).order_by(t.c.id)
+        return store.work(self._t).order_by(self._t.c.id)
 
     def _fresh(self, tx: sa.Connection, ident: int) -> Row:
         row = tx.execute(self._query().where(self._t.c.id == ident)).first()

@@ -257,13 +257,7 @@ class Signatures:
         query = (
             sa.select(sa.func.count())
             .select_from(_T.join(_C))
-            .where(
-                _C.c.slug == slug,
-                _T.c.number <= upto,
-                _T.c.to_target,
-                _T.c.state == model.Signature.ACTIVE,
-                _T.c.name != "",
-            )
+            .where(_C.c.slug == slug, _T.c.number <= upto, intake.NAMED)
         )
         with self._db.read() as tx:
             return int(tx.scalar(query) or 0)

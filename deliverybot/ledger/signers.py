@@ -105,7 +105,7 @@ class Signers:
         """Return one signer; UsageError where there is none of this number."""
         for found in self.some(slug, [number]):
             return found
-        raise _nobody(slug, number)
+        raise nobody(slug, number)
 
     def flags(self, slug: str, numbers: Collection[int]) -> list[Flag]:
         """Return what was flagged of these signers, and with whom they were compared."""
@@ -281,7 +281,7 @@ def turn(  # noqa: PLR0913 - one change of state and its audit row
     here = (_T.c.campaign_id == campaign_id) & (_T.c.number == number)
     row = tx.execute(sa.select(_T.c.state, _T.c.to_target, _T.c.name).where(here)).first()
     if row is None:
-        raise _nobody(slug, number)
+        raise nobody(slug, number)
     if row.state == state:
         return
     if model.Signature.ERASED in {row.state, state}:
@@ -334,7 +334,7 @@ def _state(tx: sa.Connection, campaign_id: int, slug: str, number: int) -> model
     here = (_T.c.campaign_id == campaign_id) & (_T.c.number == number)
     state = tx.scalar(sa.select(_T.c.state).where(here))
     if state is None:
-        raise _nobody(slug, number)
+        raise nobody(slug, number)
     return model.Signature(state)
 
 
@@ -377,6 +377,7 @@ def _note_pair(
         )  # fmt: skip
 
 
-def _nobody(slug: str, number: int) -> errors.UsageError:
+def nobody(slug: str, number: int) -> errors.UsageError:
+    """Say that a campaign has no signature of this number."""
     message = f"{slug} has no signature number {number}"
     return errors.UsageError(message, hint="numbers stand in the letter's list")

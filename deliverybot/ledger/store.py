@@ -214,6 +214,15 @@ def _sqlite_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+def work(table: sa.Table) -> sa.Select[Any]:
+    """Ask for deliveries or posts, with the campaign and the milestone of each."""
+    campaigns, milestones = tables.campaigns, tables.milestones
+    slug, key = campaigns.c.slug.label("campaign"), milestones.c.key.label("milestone")
+    joined = table.join(campaigns, table.c.campaign_id == campaigns.c.id)
+    joined = joined.join(milestones, table.c.milestone_id == milestones.c.id)
+    return sa.select(table, slug, key, milestones.c.crossed_at).select_from(joined)
+
+
 def record(  # noqa: PLR0913 - the columns of one audit row
     connection: sa.Connection,
     *,

@@ -8,7 +8,7 @@ import itertools
 import sqlalchemy as sa
 
 from deliverybot import model
-from deliverybot.ledger import store, tables
+from deliverybot.ledger import intake, store, tables
 
 _T = tables.signatures
 _C = tables.campaigns
@@ -48,8 +48,7 @@ class Tallies:
     def places(self, slug: str, upto: int, *, by: str) -> list[model.Place]:
         """Return the largest places, the most signers first; `by` is country or region."""
         place = {"country": _T.c.country, "region": _T.c.region}[by]
-        named = _T.c.to_target & (_T.c.state == model.Signature.ACTIVE) & (_T.c.name != "")
-        listed = sa.func.sum(sa.case((named, 1), else_=0)).label("listed")
+        listed = sa.func.sum(sa.case((intake.NAMED, 1), else_=0)).label("listed")
         whole = sa.func.count().label("whole")
         query = (
             sa.select(place.label("place"), whole, listed)
