@@ -1,4 +1,4 @@
-"""What a host answered, as text and as JSON: exactly, or not at all."""
+"""What a host answered, as JSON: exactly, or not at all."""
 
 from __future__ import annotations
 
@@ -23,42 +23,7 @@ def answer(raw: bytes, kind: str = "", *, is_whole: bool = True) -> answers.Answ
     )
 
 
-@pytest.mark.parametrize(
-    ("raw", "kind", "text"),
-    [
-        ("Grüße".encode(), "", "Grüße"),
-        ("Grüße".encode(), "text/html; charset=UTF-8", "Grüße"),
-        ("\ufeffGrüße".encode(), "text/html", "Grüße"),
-        ("Grüße".encode("latin-1"), "text/html; charset=iso-8859-1", "Grüße"),
-        ("Grüße".encode("utf-16"), 'text/plain; charset="utf-16"', "Grüße"),
-    ],
-)
-def test_a_text_is_in_the_encoding_that_it_names(raw: bytes, kind: str, text: str) -> None:
-    assert answer(raw, kind).text() == text
-
-
-@pytest.mark.parametrize(
-    ("raw", "kind"),
-    [
-        ("Grüße".encode("latin-1"), ""),
-        ("Grüße".encode("latin-1"), "text/html; charset=utf-8"),
-        (b"plain", "text/html; charset=klingon"),
-        (b"plain", "text/html; charset=hex"),
-    ],
-)
-def test_a_text_in_another_encoding_is_none(raw: bytes, kind: str) -> None:
-    with pytest.raises(errors.SourceError, match=r"https://example\.org/p: the answer is not"):
-        answer(raw, kind).text()
-
-
 def test_what_may_be_cut_off_is_taken_only_where_it_shows_its_end() -> None:
-    page = answer(b"<html>7 people</HTML>\n", is_whole=False)
-    assert page.text(end="</html>").startswith("<html>")
-    for half in (b"<html>7 peo", b""):
-        with pytest.raises(errors.SourceError, match="cut off"):
-            answer(half, is_whole=False).text(end="</html>")
-    with pytest.raises(errors.SourceError, match="does not say where it ends"):
-        page.text()
     assert answer(b'{"count": 7}', is_whole=False).json() == {"count": 7}
     assert answer(b"120").json() == 120
     with pytest.raises(errors.SourceError, match="does not say where it ends"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import email.message
 import json
 from collections.abc import Mapping
 from typing import NoReturn
@@ -34,34 +33,9 @@ class Answer:
     is_whole: bool = True
 
     @property
-    def body(self) -> bytes:
-        """The bytes; raises `errors.SourceError` where some may be missing."""
-        if not self.is_whole:
-            raise self.error("the answer does not say where it ends, so it may be cut off")
-        return self.raw
-
-    @property
     def kind(self) -> str:
         """Its content type in small letters, without what follows, such as "text/html"."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    def text(self, *, end: str = "") -> str:
-        """Return the text, in the encoding that the answer names, else UTF-8.
-
-        `end` is what the text shows its own end with, such as "</html>", where
-        the answer did not say where it ends.
-        """
-        raw = self.raw if end else self.body
-        told = email.message.Message()
-        told["Content-Type"] = self.headers.get("content-type", "")
-        charset = told.get_content_charset("utf-8")
-        try:
-            text = raw.decode("utf-8-sig" if charset.replace("_", "-") == "utf-8" else charset)
-        except (LookupError, UnicodeError):
-            raise self.error(f"the answer is not {charset[:40]!r}, though it says so") from None
-        if not self.is_whole and not text.rstrip().lower().endswith(end.lower()):
-            raise self.error("the answer was cut off")
-        return text
 
     def json(self) -> object:
         """Return the JSON value: strictly, without NaN, keys given twice or text behind it."""
