@@ -15,7 +15,7 @@ import logging
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from deliverybot import config, errors, ledger, paper, screen, traces, volumes
+from deliverybot import config, errors, ledger, model, paper, screen, traces, volumes
 from deliverybot.ledger import erasure as verbs
 from deliverybot.ledger import records
 from deliverybot.mail import encoded, folder, frozen, message, passed, returned
@@ -95,7 +95,7 @@ def look(book: ledger.Ledger, settings: config.Settings, found: verbs.Found) -> 
     there = sum((settings.state / path).is_file() for path in paths)
     return Receipt(
         campaign=found.slug, number=found.number, before=found.state, files=there,
-        left=tuple(_waiting(row.id for row in rows if row.state in verbs.BUSY)),
+        left=tuple(_waiting(row.id for row in rows if row.state in model.IN_HAND)),
     )  # fmt: skip
 
 
@@ -305,7 +305,7 @@ class _Place:
     def _needed(self) -> set[str]:
         """Return the files of letters that are on their way."""
         found = set[str]()
-        for row in self._book.deliveries.select(states=verbs.BUSY):
+        for row in self._book.deliveries.select(states=model.IN_HAND):
             paths = [*frozen.attached(row), row.pdf]
             if row.linked:
                 paths.append(json.loads(row.linked)["path"])

@@ -112,6 +112,8 @@ class Forward(enum.StrEnum):
 
 #: A signature in one of these does not count.
 GONE = frozenset({"withdrawn", "erased"})
+#: In one of these a delivery or post is on its way just now, in somebody's hand.
+IN_HAND = ("sending", "handing_over")
 
 #: From each state of a delivery, the states it may move to.
 #:

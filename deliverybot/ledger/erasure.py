@@ -31,7 +31,7 @@ from deliverybot.ledger import (
 _C, _T, _D, _M = tables.campaigns, tables.signatures, tables.deliveries, tables.milestones
 _E, _L, _V = correspondence.erasures, correspondence.links, tables.volumes
 #: Somebody sends it just now: nothing is taken away from under a sender.
-BUSY = ("sending", "handing_over")
+_BUSY = model.IN_HAND
 #: In these a letter has not left, or goes again.
 _MAKEABLE = ("held", "approved", "retrying")
 #: What is left of a row once its signer is erased; the number, the marks and the state stay.
@@ -238,8 +238,8 @@ class Erasures:
         carriers = {
             row.merged_into: digests.fresh(tx, row.merged_into) for row in rows if row.merged_into
         }
-        busy = {row.id for row in rows if row.state in BUSY}
-        busy |= {r.id for r in rows if r.merged_into and carriers[r.merged_into].state in BUSY}
+        busy = {row.id for row in rows if row.state in _BUSY}
+        busy |= {r.id for r in rows if r.merged_into and carriers[r.merged_into].state in _BUSY}
         # A mark keeps what they have of these bytes from going once more, or in a next mail.
         marked = sa.update(_D).where(_D.c.id.in_(busy)).values(erased_at=now)
         if not again:
@@ -253,7 +253,7 @@ class Erasures:
         done = [row.id for row in taken]
         paths = list(tx.scalars(sa.select(_L.c.path).where(_L.c.delivery_id.in_(done))))
         tx.execute(sa.update(_L).where(_L.c.delivery_id.in_(done)).values(sha256=""))
-        mails = [one for one in carriers.values() if one.state not in BUSY and one.id not in done]
+        mails = [one for one in carriers.values() if one.state not in _BUSY and one.id not in done]
         for carrier in mails:
             self._stop(tx, carrier, why, now)
         return sorted(busy), [*paths, *files(taken, [*mails, *anew])]

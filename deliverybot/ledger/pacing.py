@@ -13,8 +13,6 @@ from deliverybot import model
 from deliverybot.ledger import store, tables
 
 _D, _A = tables.deliveries, tables.attempts
-#: In these states a letter is on its way.
-_ON_THE_WAY = ("sending", "handing_over")
 #: What an attempt came to, or where it ended, when the message had been handed over.
 _HANDED = sa.and_(
     _A.c.thing == "delivery",
@@ -100,7 +98,7 @@ def crowd(tx: sa.Connection, pace: Pace) -> Crowd:
 
     Attempts are counted, not rows: one letter may go in several mails.
     """
-    emails = tx.scalars(sa.select(_D.c.email).where(_D.c.state.in_(_ON_THE_WAY)))
+    emails = tx.scalars(sa.select(_D.c.email).where(_D.c.state.in_(model.IN_HAND)))
     on_the_way = collections.Counter(map(domain, emails))
     lately = _HANDED & (_A.c.at > pace.since)
     left = tx.scalar(sa.select(sa.func.count()).select_from(_A).where(lately)) or 0

@@ -257,7 +257,7 @@ class Queue(rows.Rows[rows.Row]):
         it alone knows the answer.  Raises LostClaim when somebody else has
         settled the row.
         """
-        working = (claim.seen,) if claim.seen else ("sending", "handing_over", "unsure")
+        working = (claim.seen,) if claim.seen else (*model.IN_HAND, "unsure")
         with self._db.change() as tx:
             current = self._own(tx, claim, working)
             tries.note(
@@ -287,7 +287,7 @@ class Queue(rows.Rows[rows.Row]):
         gone = table.c.lease_until < now
         if alone:
             gone |= table.c.owner != owner
-        query = self._query().where(table.c.state.in_(("sending", "handing_over")), gone)
+        query = self._query().where(table.c.state.in_(model.IN_HAND), gone)
         with self._db.read() as tx:
             return [self._record.of(row) for row in tx.execute(query)]
 

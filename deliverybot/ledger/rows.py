@@ -193,15 +193,15 @@ class Rows(Generic[Row]):
         """
         t = self._t
         box = screen.normalise_email(address) or ""
-        in_work = t.c.state.in_(("sending", "handing_over"))
+        in_hand = t.c.state.in_(model.IN_HAND)
         domain = sa.or_(
             *(sa.func.lower(t.c.email).like(f"%@{name}") for name in screen.domains(address))
         )
         query = sa.select(t.c.email, t.c.state, t.c.handed_at).where(
-            domain, t.c.id != besides, in_work | (t.c.handed_at > since)
+            domain, t.c.id != besides, in_hand | (t.c.handed_at > since)
         )
         return [
-            None if row.state in {"sending", "handing_over"} else row.handed_at
+            None if row.state in model.IN_HAND else row.handed_at
             for row in tx.execute(query)
             if screen.normalise_email(row.email) == box
         ]
