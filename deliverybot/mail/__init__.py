@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from deliverybot import config, errors, model, values
-from deliverybot.mail import built
+from deliverybot.mail import built, replies
 
 
 class Transport(Protocol):
@@ -42,8 +42,6 @@ class Transport(Protocol):
 CERTIFICATE = "certificate"
 #: What a reply in these phases says is about the relay or our account, not about the letter.
 _RELAY_PHASES = frozenset({"connect", "greeting", "starttls", "auth", "mail", CERTIFICATE})
-#: Too large: about the letter in any phase (RFC 5321, RFC 3463).
-_SIZE_CODE, _SIZE = 552, frozenset({"5.3.4", "5.2.3"})
 
 
 def transport(settings: config.Settings) -> Transport:
@@ -79,6 +77,9 @@ def evidence(settings: config.Settings, message_id: str) -> bool | None:
 
 
 def about_relay(reply: model.Reply) -> bool:
-    """Tell whether to pause the relay and leave the letter uncharged."""
-    large = reply.code == _SIZE_CODE or reply.enhanced in _SIZE
+    """Tell whether to pause the relay and leave the letter uncharged.
+
+    Too large is about the letter in any phase.
+    """
+    large = reply.code == replies.TOO_MUCH or reply.enhanced in replies.TOO_LARGE
     return reply.phase in _RELAY_PHASES and not large

@@ -78,18 +78,16 @@ def load(settings: config.Settings) -> tuple[Signer, ...]:
     """Read the keys that config.toml names; raise ConfigError where one cannot be used."""
     section = settings.mail.dkim
     given = (
-        (section.selector, section.key.get_secret_value(), section.key_file, "key"),
-        (
-            *(section.second_selector, section.second_key.get_secret_value()),
-            *(section.second_key_file, "second_key"),
-        ),
+        (section.selector, section.key, section.key_file, "key"),
+        (section.second_selector, section.second_key, section.second_key_file, "second_key"),
     )
     found = []
-    for selector, text, file, name in given:
+    for selector, secret, file, name in given:
         if not selector:
             continue
         place = str(settings.path(file)) if file else f"{name} of [mail.dkim]"
-        content = settings.path(file).read_bytes() if file else text.encode()
+        text = secret.get_secret_value().encode()
+        content = settings.path(file).read_bytes() if file else text
         found.append(Signer(domain=section.domain, selector=selector, key=_key(content, place)))
     return tuple(found)
 

@@ -19,7 +19,6 @@ from deliverybot.mail import built, dkim, fields, mailbox, returned
 
 #: RFC 5322 section 2.1.1.
 _LINE_MAX = 998
-_BASE64_LINE = 76
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +96,11 @@ def _attached(raw: bytes) -> bytes:
                 b"Content-Type: message/rfc822\r\n"
                 b'Content-Disposition: attachment; filename="mail.eml"\r\n\r\n' + lines
             )
-    coded = base64.b64encode(raw)
-    lines = b"\r\n".join(coded[at : at + _BASE64_LINE] for at in range(0, len(coded), _BASE64_LINE))
     return (
         b'Content-Type: application/octet-stream; name="mail.eml"\r\n'
         b'Content-Disposition: attachment; filename="mail.eml"\r\n'
-        b"Content-Transfer-Encoding: base64\r\n\r\n" + lines
+        b"Content-Transfer-Encoding: base64\r\n\r\n"
+        + base64.encodebytes(raw).replace(b"\n", b"\r\n")
     )
 
 

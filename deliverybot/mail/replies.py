@@ -8,14 +8,14 @@ import re
 from deliverybot import model, screen
 
 #: RFC 3463 status codes that say that the address does not exist or is closed.
-_DEAD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+DEAD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _PAUSE = re.compile(r"\b(?:in|after|for)\s+(\d{1,5})\s*(second|sec|s|minute|min|m|hour|h)s?\b")
 _UNIT = {"s": 1, "m": 60, "h": 3600}
 _TEXT_MAX = 300
 #: Too large (RFC 5321 section 4.2.3, RFC 3463 sections 3.3 and 3.4); 552 can mean a full
 #: mailbox as well, and behind RCPT mostly does.
-_TOO_MUCH, _TOO_LARGE, _MAILBOX_FULL = 552, frozenset({"5.3.4", "5.2.3"}), "5.2.2"
+TOO_MUCH, TOO_LARGE, _MAILBOX_FULL = 552, frozenset({"5.3.4", "5.2.3"}), "5.2.2"
 _SIZE_PHASES = frozenset({"mail", "data", "body", "dot"})
 #: Bytes below which no mail is cut on a guess.
 LEAST_ROOM = 1_000_000
@@ -72,8 +72,8 @@ def sized(reply: model.Reply, size: int, limit: int) -> model.Reply:
     That is what the relay's EHLO allows (`limit`, 0 where it does not say), or
     half of the mail where that was no help.
     """
-    large = reply.enhanced in _TOO_LARGE or (
-        reply.code == _TOO_MUCH and reply.enhanced != _MAILBOX_FULL
+    large = reply.enhanced in TOO_LARGE or (
+        reply.code == TOO_MUCH and reply.enhanced != _MAILBOX_FULL
     )
     if reply.room or not large or reply.phase not in _SIZE_PHASES:
         return reply
@@ -98,7 +98,7 @@ def _outcome(phase: str, kind: int, enhanced: str) -> model.Outcome:
     if kind == _TRANSIENT:
         return model.Outcome.LATER
     if kind == _PERMANENT:
-        dead = phase == "rcpt" and enhanced in _DEAD
+        dead = phase == "rcpt" and enhanced in DEAD
         return model.Outcome.REFUSED if dead else model.Outcome.HUMAN
     if phase != "dot":
         return model.Outcome.LATER

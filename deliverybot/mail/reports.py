@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from flufl import bounce
 
 from deliverybot import model
+from deliverybot.mail import replies
 
 #: Names a mail keeps of those that failed; ours have one recipient each.
 _MOST = 20
-#: An address that these say of is dead: it is suppressed.
-HARD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 #: Bounces that say no status say it in words; only what can mean nothing else.
 _UNKNOWN_USER = re.compile(
@@ -63,8 +62,8 @@ class Notice:
 
     @property
     def hard(self) -> bool:
-        """Tell whether the address is dead."""
-        return self.kind is model.Return.BOUNCE and self.status in HARD
+        """Tell whether the address is dead, so that it is suppressed."""
+        return self.kind is model.Return.BOUNCE and self.status in replies.DEAD
 
 
 def read(message: email.message.Message) -> Notice | None:
