@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import tempfile
@@ -23,6 +24,12 @@ def part(folder: pathlib.Path) -> Iterator[tuple[int, pathlib.Path]]:
         yield handle, pathlib.Path(name)
     finally:
         pathlib.Path(name).unlink(missing_ok=True)
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Return a file's SHA-256, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(handle: int, content: bytes) -> None:

@@ -15,9 +15,9 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deliverybot import errors, ledger, model, screen
+from deliverybot import disk, errors, ledger, model, screen
 from deliverybot.ledger import records
-from deliverybot.pdf import bindery, child, files, fonts, glyphs, volume
+from deliverybot.pdf import bindery, child, fonts, glyphs, volume
 
 #: Rounds of making what is missing; a list that changes all the time waits for the next run.
 _ROUNDS = 5
@@ -119,7 +119,7 @@ def _sealed(book: ledger.Ledger, job: Job) -> dict[int, pathlib.Path]:
 
 def _is_whole(path: pathlib.Path, one: records.Volume) -> bool:
     try:
-        return files.sha256(path) == one.sha256
+        return disk.sha256(path) == one.sha256
     except OSError:
         return False
 

@@ -107,8 +107,7 @@ def _sha256(pdf: pathlib.Path, stamp: tuple[int, ...]) -> str:  # noqa: ARG001
     A change that its times do not show would go unseen here, and not in what is
     sent: that comes from the encoded form, which was compared with the hash.
     """
-    with pdf.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return disk.sha256(pdf)
 
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:

@@ -87,8 +87,7 @@ def _name_it(part: Path, path: Path, message: built.Built) -> model.Reply:
 
 def _compare(path: Path, message: built.Built) -> model.Reply:
     try:
-        with path.open("rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == message.sha256
+        same = disk.sha256(path) == message.sha256
     except OSError as error:
         return _reply(model.Outcome.UNSURE, "dot", error)
     if same:

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from deliverybot import errors, inside, screen
+from deliverybot import disk, errors, inside, screen
 from deliverybot.pdf import (
     binder,
     files,
@@ -117,7 +117,7 @@ class _Desk:
         """Describe a font resource, and keep its file: it is needed whenever this is bound."""
         file = used.face.file
         if file not in self._hashes:
-            self._hashes[file] = files.sha256(file)
+            self._hashes[file] = disk.sha256(file)
             kept = self._kept / self._hashes[file]
             if not kept.exists():
                 with file.open("rb") as source, files.whole(kept, self._draft) as copy:
@@ -161,7 +161,7 @@ def bind(job: dict[str, Any]) -> dict[str, Any]:
         volumes = binder.bind(binding, file)
         file.flush()
         pages = gate.bound(pathlib.Path(file.name), volumes, files=bool(job["csv"]))
-    return {"pages": pages, "sha256": files.sha256(out), "size": out.stat().st_size}
+    return {"pages": pages, "sha256": disk.sha256(out), "size": out.stat().st_size}
 
 
 TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"typeset": typeset, "bind": bind}

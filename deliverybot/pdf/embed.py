@@ -16,8 +16,8 @@ import uharfbuzz as hb
 from fontTools import ttLib
 from fontTools.ttLib.tables import _c_m_a_p
 
-from deliverybot import errors
-from deliverybot.pdf import files, plain, volume, writer
+from deliverybot import disk, errors
+from deliverybot.pdf import plain, volume, writer
 
 #: Pixels of an emoji's height: 600 a inch at the list's type.
 _EMOJI_HEIGHT = 72
@@ -97,7 +97,7 @@ class Library:
         """Return a font's file; raises LetterError where it is not the one that was set in."""
         path = self._folder / name
         with contextlib.suppress(FileNotFoundError):
-            if name in self._whole or files.sha256(path) == name:
+            if name in self._whole or disk.sha256(path) == name:
                 self._whole.add(name)
                 return path
         what = f"the font {name}, in which volumes of the list are set, is missing or damaged"
@@ -250,16 +250,7 @@ def _subset(face: Any, glyphs: set[int]) -> bytes:  # noqa: ANN401 - uharfbuzz h
 def _with_code_page(subset: bytes, page: dict[int, int]) -> bytes:
     """Give a TrueType font the one table of codes that our simple font asks (9.6.6.4)."""
     with ttLib.TTFont(io.BytesIO(subset), lazy=True, recalcTimestamp=False) as font:
-        for tag in set(font.keys()) & {
-            "cmap",
-            "name",
-            "post",
-            "OS/2",
-            "GSUB",
-            "GPOS",
-            "GDEF",
-            "STAT",
-        }:
+        for tag in set("cmap name post OS/2 GSUB GPOS GDEF STAT".split()) & set(font.keys()):
             del font[tag]
         if page:
             order = font.getGlyphOrder()

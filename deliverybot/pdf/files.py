@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import tempfile
@@ -42,9 +41,3 @@ def tidy(path: pathlib.Path) -> Iterator[None]:
     finally:
         for part in path.parent.glob(f".{path.name}.*{disk.PART}"):
             part.unlink(missing_ok=True)
-
-
-def sha256(path: pathlib.Path) -> str:
-    """Return a file's SHA-256, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

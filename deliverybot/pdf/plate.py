@@ -16,7 +16,7 @@ import sys
 import urllib.parse
 from typing import Any
 
-from deliverybot import errors, inside
+from deliverybot import disk, errors, inside
 from deliverybot.pdf import files, gate, glyphs
 
 #: What a letter's page may fetch from: the folder behind each of these names.
@@ -56,7 +56,7 @@ def _report(job: dict[str, Any]) -> dict[str, Any]:
             faults += error.faults
     report: dict[str, Any] = {"faults": [dataclasses.asdict(fault) for fault in faults]}
     if pages:
-        report |= {"sha256": files.sha256(out), "size": out.stat().st_size, "pages": pages}
+        report |= {"sha256": disk.sha256(out), "size": out.stat().st_size, "pages": pages}
         report |= inside.used()
     return report
 

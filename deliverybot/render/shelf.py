@@ -7,6 +7,8 @@ import hashlib
 import pathlib
 import re
 
+from deliverybot import disk
+
 THEME = pathlib.Path(__file__).parent.parent / "theme"
 
 #: A template is a page or two; more than this is a mistake or an attack.
@@ -112,7 +114,6 @@ def _content(path: pathlib.Path) -> str:
     try:
         if path.stat().st_size > _MOST_HASHED:
             return "too large"
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return disk.sha256(path)
     except OSError:
         return "unreadable"
