@@ -103,9 +103,4 @@ def _job(
         page = work / "letter.html"
         page.write_text(html, encoding="utf-8")
         html = page
-    return {
-        "html": str(html.absolute()),
-        "folder": str(folder.absolute()) if folder else None,
-        "theme": str(theme.absolute()),
-        "out": str(out.absolute()),
-    }
+    return {"html": html, "folder": folder, "theme": theme, "out": out}

@@ -70,12 +70,7 @@ def check(files: shelf.Shelf) -> list[errors.Fault]:
             faults += lint.placeholders(source, lines, signed=False)
             if name == "card.html":
                 faults += lint.page(lint.with_blanks(lines), source, files)
-    if own := files.inside("card.css"):
-        sheet = files.readable("card.css")
-        what = "the style sheet is too large or not UTF-8 text"
-        unread = errors.Fault(level="fault", what=what, file=str(own))
-        faults += lint.style(sheet, files) if sheet else [unread]
-    return faults
+    return faults + lint.style(files, "card.css")
 
 
 def _values(facts: said.Facts, theme: str) -> dict[str, object]:

@@ -189,8 +189,15 @@ def _unclosed(page: str) -> str:
     return ""
 
 
-def style(source: shelf.Source, files: shelf.Shelf) -> list[errors.Fault]:
-    """Name what a style sheet may not fetch and what it misses."""
+def style(files: shelf.Shelf, name: str) -> list[errors.Fault]:
+    """Name what a style sheet of the letter's folder may not fetch and misses; it need not be."""
+    own = files.inside(name)
+    if own is None:
+        return []
+    source = files.readable(name)
+    if source is None:
+        what = "the style sheet is too large or not UTF-8 text"
+        return [errors.Fault(level="fault", what=what, file=str(own))]
     reader = _Reader(lambda _: False, lambda text: text)
     reader.css(source.text)
     return _missing(reader.files, [source], files)

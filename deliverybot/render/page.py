@@ -158,12 +158,7 @@ def check(files: shelf.Shelf) -> list[errors.Fault]:
         faults += checker.faults(name, known)
         if source := files.readable(name):
             faults += _words(checker, source, files, signed=name == body)
-    if files.inside("letter.css"):
-        sheet = files.readable("letter.css")
-        what = "the style sheet is too large or not UTF-8 text"
-        unread = errors.Fault(level="fault", what=what, file=str(files.inside("letter.css")))
-        faults += lint.style(sheet, files) if sheet else [unread]
-    return faults
+    return faults + lint.style(files, "letter.css")
 
 
 def _words(

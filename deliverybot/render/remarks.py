@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 
 from deliverybot import model
 from deliverybot.render import facts as said
@@ -57,7 +56,8 @@ class Remarks:
         who = f"{signers.line(comment.signer, self._facts.fields)} {number}".strip()
         # On the side of the comment, and in the order of the list, whose line it is.
         who = f"{_ISOLATES[words.direction(language)]}{who}{_CLOSE}"
-        way = _direction(comment.text)
+        # One without letters goes from left to right.
+        way = words.way(comment.text, "en")
         return f'<div class="remark" dir="{way}">\n{paragraphs}<p class="who">{who}</p>\n</div>\n'
 
 
@@ -72,12 +72,3 @@ def _paragraphs(text: str) -> list[str]:
 
 def _escaped(line: str) -> str:
     return html.escape(vault.one_line(line))
-
-
-def _direction(text: str) -> str:
-    """Return the direction of the first letter that has one; WeasyPrint knows no dir="auto"."""
-    for char in text:
-        kind = unicodedata.bidirectional(char)
-        if kind in {"L", "R", "AL"}:
-            return "ltr" if kind == "L" else "rtl"
-    return "ltr"

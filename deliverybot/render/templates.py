@@ -136,9 +136,7 @@ class Templates:
 
     def _print(self, value: object) -> str:
         """Put a value into the vault and print its token."""
-        if isinstance(value, vault.Piece):
-            return self._vault.put(value)
-        if isinstance(value, vault.Lines):
+        if isinstance(value, vault.Piece | vault.Lines):
             return self._vault.put(value)
         if isinstance(value, jinja2.Undefined):
             return str(value)

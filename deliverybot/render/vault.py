@@ -66,10 +66,6 @@ class Vault:
         """Say whether a token stands in the text."""
         return self._nonce in text
 
-    def blank(self, text: str, by: str = "x") -> str:
-        """Replace each token by a harmless word."""
-        return self._token.sub(by, text)
-
     def spans(self, text: str, wanted: re.Pattern[str]) -> list[tuple[int, int]]:
         """Find where the text, with its values, matches; as places in the text with tokens.
 
