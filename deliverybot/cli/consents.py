@@ -28,9 +28,7 @@ def consent(call: out.Call, campaign: str, number: int | None, as_json: bool) ->
     Each version of the words is counted by those who saw it; of one signer it
     is the record: the words, the time, and for what.
     """
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
-    book = call.book(settings)
+    book = call.book_of(campaign)
     if number is not None:
         _tell(book.consents.record(campaign, number), as_json=as_json)
         return

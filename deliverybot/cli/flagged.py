@@ -43,10 +43,8 @@ def flagged(call: out.Call, campaign: str, most: int | None, as_json: bool) -> N
     """
     from deliverybot import doubles
 
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
+    book = call.book_of(campaign)
     most = most or (None if as_json else AT_A_TIME)
-    book = call.book(settings)
     waiting = book.signers.select(campaign, ["flagged"], most=most and most + 1)
     groups = doubles.find(book, campaign, most=most and most + 1)
     more = bool(most) and max(len(waiting), len(groups)) > (most or 0)
@@ -138,9 +136,7 @@ def clear(
     if bool(numbers) == every or (every and not kind) or (undo and (every or kind)):
         message = "name the signers by their numbers, or all of one kind: --kind KIND --all"
         raise click.UsageError(message)
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
-    verb = call.book(settings).signers
+    verb = call.book_of(campaign).signers
     note: dict[str, Any] = {"who": by or out.person(), "now": out.now()}
     if undo:
         stands = verb.flag_again(campaign, numbers, why=why or "not looked at after all", **note)
@@ -181,9 +177,7 @@ def same(call: out.Call, campaign: str, numbers: tuple[int, ...], by: str | None
     from deliverybot import model
 
     first, *others = _several(numbers)
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
-    verb = call.book(settings).signers
+    verb = call.book_of(campaign).signers
     state = verb.get(campaign, first).state
     if state in model.GONE:
         message = f"signature {first} of {campaign} is {state}, so none of these would count"
@@ -209,9 +203,7 @@ def different(
 ) -> None:
     """Say that these signatures are each another person's: they are listed no more."""
     those = _several(numbers)
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
-    verb = call.book(settings).signers
+    verb = call.book_of(campaign).signers
     told = ", ".join(map(str, those))
     note: dict[str, Any] = {"who": by or out.person(), "now": out.now()}
     if undo:

@@ -67,6 +67,12 @@ class Call:
             raise errors.ConfigError(found)
         return {one.slug: one for one in known}
 
+    def book_of(self, slug: str) -> ledger.Ledger:
+        """Open the ledger for what is about one campaign; UsageError where there is none such."""
+        settings = self.settings()
+        one_of(slug, self.campaigns(settings))
+        return self.book(settings)
+
     def book(self, settings: config.Settings) -> ledger.Ledger:
         """Open the ledger; it is closed when the command ends."""
         from deliverybot import ledger, signatures

@@ -128,11 +128,9 @@ def comments(
     Only those of signers who agreed to be named to the target are here:
     nobody else's is ever printed.  Look twice at what stands under "beware".
     """
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
+    book = call.book_of(campaign)
     states = list(model.Comment) if every else [model.Comment.WAITING]
     most = most or (None if as_json else AT_A_TIME)
-    book = call.book(settings)
     # One more than is shown tells whether there are more.
     rows = book.comments.select(campaign, states, after=after, most=most and most + 1)
     shown = rows[:most]

@@ -50,11 +50,10 @@ def list_(
     Everybody who counts is here, and who does not; what a letter prints of
     them depends on the state and on what they agreed to.
     """
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
+    book = call.book_of(campaign)
     most = most or (None if as_json else AT_A_TIME)
     # One more than is shown tells whether there are more.
-    rows = call.book(settings).signers.select(
+    rows = book.signers.select(
         campaign, states or list(model.Signature), name=name, after=after, most=most and most + 1
     )
     shown = rows[:most]
@@ -75,9 +74,7 @@ def list_(
 @out.pass_call
 def show(call: out.Call, campaign: str, number: int, as_json: bool) -> None:
     """Show all that is held of one signer; an address never is."""
-    settings = call.settings()
-    out.one_of(campaign, call.campaigns(settings))
-    book = call.book(settings)
+    book = call.book_of(campaign)
     signer = book.signers.get(campaign, number)
     flags = book.signers.flags(campaign, [number])
     told = plain(signer) | _more(book, campaign, signer, flags)
@@ -179,9 +176,7 @@ def _mover(name: str, state: model.Signature, help_: str, undo: str) -> click.Co
     def mover(
         call: out.Call, campaign: str, numbers: tuple[int, ...], by: str | None, why: str
     ) -> None:
-        settings = call.settings()
-        out.one_of(campaign, call.campaigns(settings))
-        stands = call.book(settings).signers.move(
+        stands = call.book_of(campaign).signers.move(
             campaign, numbers, state, who=by or out.person(), why=why or f"{state} by hand",
             now=out.now(),
         )  # fmt: skip
