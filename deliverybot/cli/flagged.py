@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from deliverybot import doubles, ledger
     from deliverybot.ledger import signers as verbs
 
-#: As many of each in a table, if nothing else is said.
-AT_A_TIME = 50
 #: Nobody compares more at a sitting.
 _MOST_COMPARED = 50
 #: As in `suspicions.KINDS`, which `--help` need not load.
@@ -30,7 +28,7 @@ undo = click.option("--undo", is_flag=True, help="Take it back.")
 @click.argument("campaign")
 @click.option(
     "--most", type=click.IntRange(min=1), metavar="COUNT",
-    help=f"As many of each; {AT_A_TIME} in a table, all in JSON, if not given.",
+    help=f"As many of each; {out.AT_A_TIME} in a table, all in JSON, if not given.",
 )  # fmt: skip
 @out.as_json
 @out.pass_call
@@ -44,7 +42,7 @@ def flagged(call: out.Call, campaign: str, most: int | None, as_json: bool) -> N
     from deliverybot import doubles
 
     book = call.book_of(campaign)
-    most = most or (None if as_json else AT_A_TIME)
+    most = most or (None if as_json else out.AT_A_TIME)
     waiting = book.signers.select(campaign, ["flagged"], most=most and most + 1)
     groups = doubles.find(book, campaign, most=most and most + 1)
     more = bool(most) and max(len(waiting), len(groups)) > (most or 0)

@@ -23,7 +23,17 @@ from deliverybot.cli import layout
 if typing.TYPE_CHECKING:
     from deliverybot import campaign, config, ledger, targets
 
+#: Rows of a long list in a table, if nothing else is said; nobody decides on more at a sitting.
+AT_A_TIME = 50
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+after = click.option(
+    "--after", type=int, default=0, metavar="NUMBER", help="Only behind this number."
+)
+most = click.option(
+    "--most", type=click.IntRange(min=1), metavar="COUNT",
+    help=f"As many at a time; {AT_A_TIME} in a table, all in JSON, if not given.",
+)  # fmt: skip
 
 
 class Group(click.Group):

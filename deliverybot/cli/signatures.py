@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from deliverybot.ledger import milestones as verbs
     from deliverybot.ledger import records
 
-#: Comments in a table; nobody decides on more at a sitting.
-AT_A_TIME = 50
-
 
 @click.group(cls=out.Group)
 def signatures() -> None:
@@ -113,11 +110,8 @@ def _tell(campaign: str, reading: station.Reading, decision: verbs.Decision) -> 
 @signatures.command("comments")
 @click.argument("campaign")
 @click.option("--all", "every", is_flag=True, help="Those that are decided, too.")
-@click.option("--after", type=int, default=0, metavar="NUMBER", help="Only behind this number.")
-@click.option(
-    "--most", type=click.IntRange(min=1), metavar="COUNT",
-    help=f"As many at a time; {AT_A_TIME} in a table, all in JSON, if not given.",
-)  # fmt: skip
+@out.after
+@out.most
 @out.as_json
 @out.pass_call
 def comments(
@@ -130,7 +124,7 @@ def comments(
     """
     book = call.book_of(campaign)
     states = list(model.Comment) if every else [model.Comment.WAITING]
-    most = most or (None if as_json else AT_A_TIME)
+    most = most or (None if as_json else out.AT_A_TIME)
     # One more than is shown tells whether there are more.
     rows = book.comments.select(campaign, states, after=after, most=most and most + 1)
     shown = rows[:most]

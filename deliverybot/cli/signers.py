@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from deliverybot.ledger import records
     from deliverybot.ledger import signers as verbs
 
-#: Signers in a table, if nothing else is said.
-AT_A_TIME = 50
 #: Part of the wording's hash that tells it from others in print.
 _SHORT = 12
 #: Why a name is empty.
@@ -34,11 +32,8 @@ why = click.option("--why", default="", help="The reason, for the audit log.")
     help="Only those in this state; may be given again.",
 )  # fmt: skip
 @click.option("--name", default="", metavar="TEXT", help="Only names with this in them.")
-@click.option("--after", type=int, default=0, metavar="NUMBER", help="Only behind this number.")
-@click.option(
-    "--most", type=click.IntRange(min=1), metavar="COUNT",
-    help=f"As many at a time; {AT_A_TIME} in a table, all in JSON, if not given.",
-)  # fmt: skip
+@out.after
+@out.most
 @out.as_json
 @out.pass_call
 def list_(
@@ -51,7 +46,7 @@ def list_(
     them depends on the state and on what they agreed to.
     """
     book = call.book_of(campaign)
-    most = most or (None if as_json else AT_A_TIME)
+    most = most or (None if as_json else out.AT_A_TIME)
     # One more than is shown tells whether there are more.
     rows = book.signers.select(
         campaign, states or list(model.Signature), name=name, after=after, most=most and most + 1
