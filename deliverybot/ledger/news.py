@@ -8,9 +8,9 @@ import hashlib
 
 import sqlalchemy as sa
 
-from deliverybot.ledger import newsroom, records, store, tables
+from deliverybot.ledger import correspondence, records, store, tables
 
-_P, _R = newsroom.pictures, newsroom.rests
+_P, _R = correspondence.pictures, correspondence.rests
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -347,7 +347,7 @@ posts = sa.Table(
     #: The same for every attempt; unique over all posts.
     sa.Column("key", sa.String(200), nullable=False, unique=True),
     sa.Column("text", sa.Text, nullable=False, server_default=""),
-    #: SHA-256 of its picture, in `newsroom.pictures`; what that shows, in words.
+    #: SHA-256 of its picture, in `correspondence.pictures`; what that shows, in words.
     sa.Column("image", sa.String(64), nullable=False, server_default=""),
     sa.Column("alt", sa.Text, nullable=False, server_default=""),
     sa.Column("language", sa.String(20), nullable=False, server_default="en"),
