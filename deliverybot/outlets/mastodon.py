@@ -40,6 +40,8 @@ _TOO_MANY = 429
 #: What the library takes for the server's address; the door goes to the real one.
 _BASE = "https://mastodon.invalid"
 _WORKING = frozenset({202, 206})
+#: Letters of an id; Mastodon's have 18, those of others 26 or 36.
+_ID_MAX = 64
 
 
 class Mastodon(outlets.Outlet):
@@ -252,13 +254,14 @@ def _answered(door: wire.Door) -> object:
 def _post_of(content: Mapping[str, object]) -> tuple[str, str]:
     ident, url = content.get("id"), content.get("url") or content.get("uri")
     if isinstance(ident, str) and ident and isinstance(url, str):
-        return f"post {wire.clean(ident, ())}", wire.clean(url, ())
+        return f"post {wire.clean(ident, ())}", wire.address(url)
     return "", ""
 
 
 def _media_of(content: Mapping[str, object]) -> tuple[str, str]:
     ident = content.get("id")
-    return (ident, "") if isinstance(ident, str) and ident.isalnum() else ("", "")
+    fits = isinstance(ident, str) and ident.isascii() and ident.isalnum()
+    return (str(ident), "") if fits and len(str(ident)) <= _ID_MAX else ("", "")
 
 
 def _most(content: object) -> int | None:

@@ -98,11 +98,8 @@ class Webhook(outlets.Outlet):
         status, headers, body = door.answer
         said = wire.fields(body)
         if 200 <= status <= 299:  # noqa: PLR2004 - the class of good answers
-            url = said.get("url")
-            kept = url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""
-            return wire.reply(
-                model.Outcome.DONE, "taken", status, url=wire.clean(kept, [self._secret()])
-            )
+            url = wire.address(said.get("url"), [self._secret()])
+            return wire.reply(model.Outcome.DONE, "taken", status, url=url)
         words = said.get("error")
         text = words if isinstance(words, str) and words else http.client.responses.get(status, "")
         text = wire.clean(text, [self._secret()])

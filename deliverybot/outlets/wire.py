@@ -21,11 +21,13 @@ from typing import TypeVar
 import requests
 import requests.adapters
 
-from deliverybot import model, screen
+from deliverybot import model, screen, values
 
 T = TypeVar("T")
 #: Letters of what a network says that are kept.
 _TEXT_MAX = 300
+#: Letters of the longest address that is kept: a half of one would lead elsewhere.
+_ADDRESS_MAX = 2000
 
 
 class NoAnswer(Exception):
@@ -36,13 +38,10 @@ class Door(requests.adapters.BaseAdapter):
     """Sends a client's requests to where config.toml says, whatever host it meant.
 
     One deadline for each; no redirect is followed.  The last answer is kept
-    here; to the client goes all of it, or with `bare` its status alone, where a
-    client trips over odd ones.
+    here; to the client goes its status alone, since clients trip over odd ones.
     """
 
-    def __init__(
-        self, api: str, timeout: float, *, bare: bool = False, most: int = 2_000_000
-    ) -> None:
+    def __init__(self, api: str, timeout: float, *, most: int = 2_000_000) -> None:
         """Open nothing yet.
 
         `api` may have a path, which comes before each request's own; `timeout`
@@ -51,7 +50,6 @@ class Door(requests.adapters.BaseAdapter):
         super().__init__()
         self._api = urllib.parse.urlsplit(api)
         self._timeout = timeout
-        self._bare = bare
         self._most = most
         #: Whether a byte of the request may have left.
         self.sent = False
@@ -79,7 +77,7 @@ class Door(requests.adapters.BaseAdapter):
         deadline.daemon = True
         deadline.start()
         try:
-            connection.connect()
+            self._reach(connection)
             self.sent = True
             self.answer = self._exchange(connection, request)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -91,8 +89,7 @@ class Door(requests.adapters.BaseAdapter):
             connection.close()
         response = requests.Response()
         response.status_code = self.answer[0]
-        response.raw = io.BytesIO(b"" if self._bare else self.answer[2])
-        response.headers.update({} if self._bare else self.answer[1])
+        response.raw = io.BytesIO()
         response.request = request
         response.url = request.url or ""
         return response
@@ -117,8 +114,23 @@ class Door(requests.adapters.BaseAdapter):
         host, port = self._api.hostname or "", self._api.port
         if self._api.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=self._timeout)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=self._timeout)
+
+    def _reach(self, connection: http.client.HTTPConnection) -> None:
+        """Connect, and agree on TLS over a socket that `_cut` knows: else nothing ends that wait.
+
+        Raises TimeoutError where the deadline is over: looking a name up cannot
+        be cut short, and after it nothing would.
+        """
+        http.client.HTTPConnection.connect(connection)
+        if self._api.scheme != "http":
+            secure = ssl.create_default_context().wrap_socket(
+                connection.sock, server_hostname=self._api.hostname, do_handshake_on_connect=False
+            )
+            connection.sock = secure
+            secure.do_handshake()
+        if self._late:
+            raise TimeoutError
 
     def _exchange(
         self, connection: http.client.HTTPConnection, request: requests.PreparedRequest
@@ -127,10 +139,10 @@ class Door(requests.adapters.BaseAdapter):
         path = self._api.path.rstrip("/") + request.path_url
         connection.request(request.method or "POST", path, request.body, headers)
         answer = connection.getresponse()
-        body = answer.read(self._most)
+        body = answer.read(self._most + 1)
         if self._late:
             raise TimeoutError
-        if answer.length:
+        if answer.length or len(body) > self._most:
             # A refusal whose reason is cut off may be "this post is there already".
             raise ValueError("the answer is cut short or too long")
         return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
@@ -167,6 +179,20 @@ def clean(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***") if secret else text
     return screen.clean(text, _TEXT_MAX)
+
+
+def address(found: object, secrets: Iterable[str] = ()) -> str:
+    """Return where a network says that a post is; empty where that is no address for a person.
+
+    It goes into the ledger, onto terminals and pages, and somebody clicks on it.
+    """
+    if not isinstance(found, str) or len(found) > _ADDRESS_MAX:
+        return ""
+    if any(secret and secret in found for secret in secrets):
+        return ""
+    with contextlib.suppress(ValueError):
+        return values.url(found)
+    return ""
 
 
 def reply(

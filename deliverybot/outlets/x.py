@@ -146,7 +146,7 @@ class X(outlets.Outlet):
         return ""
 
     async def _aside(self, work: Callable[[wire.Door], wire.T], *, most: int) -> wire.T:
-        door = wire.Door(self._settings.api, self._settings.timeout, bare=True, most=most)
+        door = wire.Door(self._settings.api, self._settings.timeout, most=most)
         return await wire.aside(door, work)
 
     def _publish(self, post: outlets.Draft, door: wire.Door) -> model.Reply:
