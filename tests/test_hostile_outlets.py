@@ -114,7 +114,7 @@ def account(
 
 def draft(text: str = TEXT) -> outlets.Draft:
     return outlets.Draft(
-        key="faces.m1000.v1.one", text=text, campaign="faces", title="Stop", image=PICTURE,
+        key="faces.m1000.v1.one", text=text, campaign="faces", image=PICTURE,
         alt="a card", crossed_at=build.NOW, first_try=build.NOW,
     )  # fmt: skip
 
