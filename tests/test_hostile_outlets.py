@@ -323,6 +323,46 @@ async def test_a_hostile_answer(tmp_path: pathlib.Path, kind: str, route: str, n
         assert reply.outcome is trick.outcome
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"accessJwt": "two\nlines: 1"}, {"refreshJwt": "two\r\nlines"}, {"accessJwt": "ä ö"},
+        {"accessJwt": "\ud83d"}, {"accessJwt": "世界"}, {"accessJwt": " x"},
+        {"accessJwt": "a" * 100_000}, {"did": "did:plc:../../x"}, {"did": ["did:plc:x"]},
+        {"handle": "\x1b[2J"}, {"active": 0, "status": 7},
+    ],
+)  # fmt: skip
+async def test_a_hostile_session(tmp_path: pathlib.Path, wrong: Mapping[str, object]) -> None:
+    """A token goes into a header as it came."""
+    answers = {**NETWORKS["bluesky"].answers}
+    answers[f"{CALL}.server.createSession"] = http_server.json({**SESSION, **wrong})
+    with http_server.running(answers) as server:
+        one = account("bluesky", tmp_path, server.url(""))
+        reply = await one.publish(draft())
+        assert not (await one.find(draft())).there
+        faults = await one.check()
+    assert not reply.done
+    assert _is_clean(reply.text)
+    assert all(_is_clean(fault.what) for fault in faults)
+
+
+async def test_a_renewed_session_is_of_the_same_account(tmp_path: pathlib.Path) -> None:
+    """Else the post would stand under somebody else's name."""
+    ended = http_server.json({"error": "ExpiredToken"}, status=400)
+    other = http_server.json({**SESSION, "did": "did:plc:somebodyelse", "accessJwt": "other-9"})
+    answers = {
+        **NETWORKS["bluesky"].answers,
+        f"{CALL}.server.refreshSession": other,
+        f"{CALL}.repo.putRecord": ended,
+    }
+    with http_server.running(answers) as server:
+        await account("bluesky", tmp_path, server.url("")).publish(draft())
+        assert server.asked(f"{CALL}.server.refreshSession")
+        put = server.asked(f"{CALL}.repo.putRecord")
+        assert {request.json()["repo"] for request in put} == {bluesky_server.DID}
+        assert {request.headers["authorization"] for request in put} == {"Bearer access-7"}
+
+
 # --- the line itself ----------------------------------------------------------------------------
 
 

@@ -237,7 +237,10 @@ class Bluesky(outlets.Outlet):
     def _renew(self, door: wire.Door, old: _Session) -> _Session:
         """Go on with a session that has run out; where that is not allowed, open another."""
         answer = _ask(door, "com.atproto.server.refreshSession", token=old.refresh, body=b"")
-        if self._read(answer).outcome is model.Outcome.REFUSED:
+        reply = self._read(answer)
+        # One of somebody else would put the post under another name.
+        stranger = reply.done and answer.text("did") != old.did
+        if stranger or reply.outcome is model.Outcome.REFUSED:
             self._session = None
             return self._open(door)
         return self._opened(answer)
@@ -252,7 +255,9 @@ class Bluesky(outlets.Outlet):
             state = wire.clean(answer.text("status") or "not active", self._secrets())
             text = f"the account is {state}"
             reply = wire.reply(model.Outcome.REFUSED, text, answer.status, account=True)
-        elif reply.done and not (_is_did(session.did) and session.access and session.refresh):
+        elif reply.done and not (
+            _is_did(session.did) and _is_token(session.access) and _is_token(session.refresh)
+        ):
             reply = wire.reply(model.Outcome.UNSURE, "the answer opens none", answer.status)
         if not reply.done:
             account = reply.account or reply.outcome is model.Outcome.REFUSED
@@ -343,6 +348,11 @@ def _blob_of(answer: _Answer) -> str:
 
 def _is_did(text: str) -> bool:
     return re.fullmatch(r"did:[a-z]{1,20}:[A-Za-z0-9._:%-]{1,200}", text) is not None
+
+
+def _is_token(text: str) -> bool:
+    """Tell whether a token can stand in a header (RFC 6750)."""
+    return re.fullmatch(r"[!-~]{1,8000}", text) is not None
 
 
 def _url(session: _Session, name: str) -> str:
