@@ -156,7 +156,9 @@ POST_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled"}),
     "held": frozenset({"held", "approved", "superseded", "cancelled"}),
     "approved": frozenset({"held", "sending", "superseded", "cancelled"}),
-    "sending": frozenset({"posted", "approved", "retrying", "refused", "unsure"}),
+    "sending": frozenset(
+        {"posted", "approved", "retrying", "refused", "unsure", "superseded", "cancelled"}
+    ),
     "retrying": frozenset({"held", "sending", "refused", "superseded", "cancelled"}),
     "refused": frozenset({"held", "cancelled"}),
     "unsure": frozenset({"posted", "held", "retrying", "refused"}),

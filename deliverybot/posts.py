@@ -131,13 +131,17 @@ def drop_stale(
     ]
     for row in rows:
         campaign = known.get(row.campaign)
-        if campaign is None:
-            continue
-        limit = dt.timedelta(seconds=campaign.delivery.stale_seconds)
-        if now - row.crossed_at > limit:
+        if campaign is not None and stale(row, campaign, now):
             why = f"no news any more: crossed more than {campaign.delivery.stale_after} ago"
             with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
                 book.posts.move(row, "cancelled", who="deliverybot", why=why, now=now)
+
+
+def stale(row: records.Post, campaign: campaigns.Campaign | None, now: dt.datetime) -> bool:
+    """Tell whether a post's milestone is no news any more; nobody says so without a campaign."""
+    if campaign is None:
+        return False
+    return now - row.crossed_at > dt.timedelta(seconds=campaign.delivery.stale_seconds)
 
 
 def wanted(row: records.Post, known: Mapping[str, campaigns.Campaign]) -> bool:

@@ -95,12 +95,13 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     if not _affordable(book, row, cost, desk, now):
         return True
     spend = _rule(row, desk).most_spent if cost else None
+    past = _past(book, row, desk, now)
     claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now, spend=spend)
     if claim is None:
         return True
     post = dataclasses.replace(post, first_try=row.first_try or claim.at)
     try:
-        reply = await _handed(book, outlet, row, post, desk)
+        reply = await _handed(book, outlet, row, post, desk, past=past)
     except asyncio.CancelledError:
         reply = model.Reply(
             outcome=model.Outcome.UNSURE, phase="stop", text="deliverybot was stopped"
@@ -110,8 +111,22 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     doubt = reply.outcome is model.Outcome.UNSURE
     if doubt and reply.phase != "look":
         reply = _settled(await look(outlet, post), reply)
-    _settle(book, row, claim, reply, desk, doubt=doubt)
+    _settle(book, row, claim, reply, desk, doubt=doubt, past=past)
     return not rests.note(book, row.outlet, reply, desk.settings, desk.clock())
+
+
+def _past(book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime) -> str:
+    """Return where a post ends that may be there and would not be posted today; else empty.
+
+    What certainly is not there is replaced and dropped by others.  Who says
+    `resolve --again` to old news means it.
+    """
+    if row.handed_at is None:
+        return ""
+    if book.posts.outrun(row):
+        return "superseded"
+    stale = posts.stale(row, desk.campaigns.get(row.campaign), now)
+    return "cancelled" if stale and book.posts.doubtful(row) else ""
 
 
 def _outlet(
@@ -157,10 +172,12 @@ async def _handed(
     row: records.Post,
     post: outlets.Draft,
     desk: Desk,
+    *,
+    past: str,
 ) -> model.Reply:
     """Hand a post to its network, unless it is there, or may be and would be there twice.
 
-    `row` is as it was before it was claimed.
+    `row` is as it was before it was claimed; what is `past` is only looked for.
     """
     if row.attempts:
         found = await look(outlet, post)
@@ -168,9 +185,13 @@ async def _handed(
             return model.Reply(
                 outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
             )
-        if found.there is None and not found.harmless and book.posts.doubtful(row):
+        unknown = found.there is None and (past or not found.harmless)
+        if unknown and book.posts.doubtful(row):
             text = "an earlier try may be there, and the network cannot tell"
             return model.Reply(outcome=model.Outcome.UNSURE, phase="look", text=text)
+    if past:
+        text = f"it is not there, and no news any more: {past}"
+        return model.Reply(outcome=model.Outcome.REFUSED, phase="look", text=text)
     try:
         desk.leaving()
     except errors.NotMarked as error:
@@ -285,13 +306,17 @@ def _settle(
     desk: Desk,
     *,
     doubt: bool = False,
+    past: str = "",
 ) -> bool:
     """Write the answer down, unless another worker's word counts by now.
 
     What was in `doubt` stays so in the log of tries, whatever was found out after it.
+    What is `past` and not there ends so.
     """
     now = desk.clock()
     state, values = outcome(row, reply, now)
+    if past and state == "refused":
+        state = past
     said = reply
     if doubt and state != "posted":
         # It may be there: nobody writes another text for it.

@@ -6,14 +6,16 @@ What the network says of its own posts is written down here answer by answer; al
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from click import testing
 
+import build
+from deliverybot import campaign as campaigns
 from deliverybot import cli, outlets, publishing
 from deliverybot.ledger import records
-from test_publishing import House, Said, made, only
+from test_publishing import UNKNOWN, House, Said, made, only
 
 HARMLESS = outlets.Evidence(there=None, harmless=True)
 ABSENT = outlets.Evidence(there=False)
@@ -115,3 +117,75 @@ async def test_a_yes_to_the_text_says_nothing_of_a_try(
     house.clock.forward(minutes=2)
     assert await publish(house) == "unsure"
     assert len(house.fake.requests) == 1
+
+
+# --- what is past ------------------------------------------------------------------------------
+
+
+def outrun(house: House) -> None:
+    """Cross a larger milestone."""
+    file = house.plan.file
+    file.write_text(file.read_text().replace("at = [100]", "at = [100, 200]"))
+    house.plan = campaigns.load(file)
+    build.grow(house.book, house.plan, 200, now=house.clock())
+
+
+def outdate(house: House) -> None:
+    house.clock.forward(hours=25)
+
+
+@pytest.mark.parametrize(
+    ("end", "gone"), [(outrun, "superseded"), (outdate, "cancelled")], ids=["outrun", "stale"]
+)
+@pytest.mark.parametrize(
+    ("said", "state"), [(THERE, "posted"), (ABSENT, ""), (HARMLESS, "unsure"), (UNKNOWN, "unsure")],
+    ids=["there", "absent", "harmless", "unknown"],
+)  # fmt: skip
+async def test_old_news_that_may_be_there_is_looked_for_and_not_posted(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[House], None],
+    gone: str,
+    said: outlets.Evidence,
+    state: str,
+) -> None:
+    await lost(house, monkeypatch, HARMLESS, said)
+    first = row(house)
+    end(house)
+    assert house.book.posts.get(first.id).state == "retrying"
+    house.clock.forward(minutes=2)
+    await publish(house)
+    found = house.book.posts.get(first.id)
+    assert found.state == (state or gone)
+    assert found.url == said.url
+    assert len(house.fake.requests) == 1
+    assert house.book.audit.verify()[1] is None
+
+
+async def test_old_news_in_doubt_ends_once_the_network_knows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await lost(house, monkeypatch, HARMLESS, HARMLESS)
+    outdate(house)
+    assert await publish(house) == "unsure"
+    asked.answers = [ABSENT, ABSENT]
+    for _ in range(4):
+        house.clock.forward(minutes=30)
+        await publishing.recover(house.book, house.desk(), alone=True)
+        await publish(house)
+    assert row(house).state == "cancelled"
+    assert len(house.fake.requests) == 1
+
+
+@pytest.mark.parametrize(("end", "state"), [(outrun, "superseded"), (outdate, "posted")])
+async def test_a_persons_again_posts_old_news_but_not_after_newer(
+    house: House, monkeypatch: pytest.MonkeyPatch, end: Callable[[House], None], state: str
+) -> None:
+    await lost(house, monkeypatch)
+    house.fake.posts.clear()
+    first = row(house)
+    end(house)
+    command(house, "posts", "resolve", str(first.id), "--again")
+    await publish(house)
+    assert house.book.posts.get(first.id).state == state
+    assert len(house.fake.requests) == (2 if state == "posted" else 1)

@@ -272,6 +272,9 @@ class _Work:
             open_ &= table.c.alone == ""
             # Who has the first of several mails gets the others, too.
             open_ &= table.c.part == 1
+        else:
+            # What may be there is looked for, and then given up or known to be posted.
+            open_ &= table.c.handed_at.is_(None)
         for row in self._tx.execute(sa.select(table.c.id, table.c.state).where(open_)).all():
             self._tx.execute(
                 sa.update(table).where(table.c.id == row.id).values(state=state, why=why)

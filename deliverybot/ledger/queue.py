@@ -277,6 +277,11 @@ class Queue(rows.Rows[rows.Row]):
                 tx, current, new, {**common, **(values or {})}, who=who, why=str(reply), now=now
             )
 
+    def outrun(self, row: rows.Row) -> bool:
+        """Tell whether a later milestone's row for the same aim is alive."""
+        with self._db.read() as tx:
+            return self._outrun(tx, row)
+
     def orphans(self, now: dt.datetime, *, alone: bool, owner: str) -> list[rows.Row]:
         """Return rows in work whose worker is gone.
 
@@ -302,7 +307,7 @@ class Queue(rows.Rows[rows.Row]):
 
     def _ended(self, tx: sa.Connection, row: rows.Row) -> tuple[str, str] | None:
         """Return the state that a row must go to instead of out, and why."""
-        if not _begun(row) and self._outrun(tx, row):
+        if not _begun(row) and not _may_be_posted(row) and self._outrun(tx, row):
             return "superseded", "a newer milestone took its place"
         stop = self._suppression(tx, row)
         return None if stop is None else ("suppressed", str(stop))
@@ -361,3 +366,8 @@ def _letters(name: str) -> str:
 def _begun(row: records.Delivery | records.Post) -> bool:
     """Tell whether a letter in several mails has left with one of them."""
     return isinstance(row, records.Delivery) and row.part > 1
+
+
+def _may_be_posted(row: records.Delivery | records.Post) -> bool:
+    """Tell whether a post may be there: then the network is asked before it is given up."""
+    return isinstance(row, records.Post) and row.handed_at is not None
