@@ -130,18 +130,17 @@ def drop_stale(
         if row.handed_at is None  # else it may be there: the next try tells
     ]
     for row in rows:
-        campaign = known.get(row.campaign)
-        if campaign is not None and stale(row, campaign, now):
-            why = f"no news any more: crossed more than {campaign.delivery.stale_after} ago"
+        if why := stale(row, known.get(row.campaign), now):
             with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
                 book.posts.move(row, "cancelled", who="deliverybot", why=why, now=now)
 
 
-def stale(row: records.Post, campaign: campaigns.Campaign | None, now: dt.datetime) -> bool:
-    """Tell whether a post's milestone is no news any more; nobody says so without a campaign."""
+def stale(row: records.Post, campaign: campaigns.Campaign | None, now: dt.datetime) -> str:
+    """Return why a post is no news any more; empty where it is, or its campaign is gone."""
     if campaign is None:
-        return False
-    return now - row.crossed_at > dt.timedelta(seconds=campaign.delivery.stale_seconds)
+        return ""
+    old = now - row.crossed_at > dt.timedelta(seconds=campaign.delivery.stale_seconds)
+    return f"no news any more: crossed more than {campaign.delivery.stale_after} ago" if old else ""
 
 
 def wanted(row: records.Post, known: Mapping[str, campaigns.Campaign]) -> bool:

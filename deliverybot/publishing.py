@@ -95,13 +95,13 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     if not _affordable(book, row, cost, desk, now):
         return True
     spend = _rule(row, desk).most_spent if cost else None
-    past = _past(book, row, desk, now)
+    past, why = _past(book, row, desk, now)
     claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now, spend=spend)
     if claim is None:
         return True
     post = dataclasses.replace(post, first_try=row.first_try or claim.at)
     try:
-        reply = await _handed(book, outlet, row, post, desk, past=past)
+        reply = await _handed(book, outlet, row, post, desk, past=why)
     except asyncio.CancelledError:
         reply = model.Reply(
             outcome=model.Outcome.UNSURE, phase="stop", text="deliverybot was stopped"
@@ -115,18 +115,18 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     return not rests.note(book, row.outlet, reply, desk.settings, desk.clock())
 
 
-def _past(book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime) -> str:
-    """Return where a post ends that may be there and would not be posted today; else empty.
+def _past(book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime) -> tuple[str, str]:
+    """Return where a post ends that may be there and would not be posted today, and why; else "".
 
     What certainly is not there is replaced and dropped by others.  Who says
     `resolve --again` to old news means it.
     """
     if row.handed_at is None:
-        return ""
+        return "", ""
     if book.posts.outrun(row):
-        return "superseded"
-    stale = posts.stale(row, desk.campaigns.get(row.campaign), now)
-    return "cancelled" if stale and book.posts.doubtful(row) else ""
+        return "superseded", queue.OUTRUN
+    why = posts.stale(row, desk.campaigns.get(row.campaign), now)
+    return ("cancelled", why) if why and book.posts.doubtful(row) else ("", "")
 
 
 def _outlet(
@@ -177,7 +177,7 @@ async def _handed(
 ) -> model.Reply:
     """Hand a post to its network, unless it is there, or may be and would be there twice.
 
-    `row` is as it was before it was claimed; what is `past` is only looked for.
+    `row` is as it was before it was claimed; what is `past`, for a reason, is only looked for.
     """
     if row.attempts:
         found = await look(outlet, post)
@@ -190,7 +190,7 @@ async def _handed(
             text = "an earlier try may be there, and the network cannot tell"
             return model.Reply(outcome=model.Outcome.UNSURE, phase="look", text=text)
     if past:
-        text = f"it is not there, and no news any more: {past}"
+        text = f"it is not there; {past}"
         return model.Reply(outcome=model.Outcome.REFUSED, phase="look", text=text)
     try:
         desk.leaving()
@@ -316,7 +316,7 @@ def _settle(
     now = desk.clock()
     state, values = outcome(row, reply, now)
     if past and state == "refused":
-        state = past
+        state, values = past, {"handed_at": None}  # it is not there, and costs nothing
     said = reply
     if doubt and state != "posted":
         # It may be there: nobody writes another text for it.

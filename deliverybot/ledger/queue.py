@@ -28,6 +28,8 @@ UNAPPROVED: Mapping[str, Any] = {
     "agreed_by": "",
     "agreed_digest": "",
 }
+#: Why a row is superseded that was in hand when the newer milestone was crossed.
+OUTRUN = "a newer milestone took its place"
 _AT_ONCE = dt.timedelta(0)
 
 
@@ -308,7 +310,7 @@ class Queue(rows.Rows[rows.Row]):
     def _ended(self, tx: sa.Connection, row: rows.Row) -> tuple[str, str] | None:
         """Return the state that a row must go to instead of out, and why."""
         if not _begun(row) and not _may_be_posted(row) and self._outrun(tx, row):
-            return "superseded", "a newer milestone took its place"
+            return "superseded", OUTRUN
         stop = self._suppression(tx, row)
         return None if stop is None else ("suppressed", str(stop))
 
