@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import importlib.metadata
+import itertools
 import json
 import pathlib
 import socket
@@ -25,7 +26,7 @@ import http_server
 import smtp_server
 import x_fake
 from deliverybot import config, model, outlets, plugins, screen, values
-from deliverybot.outlets import bluesky_record, wire
+from deliverybot.outlets import bluesky_record, mastodon, wire
 
 LATER, UNSURE = model.Outcome.LATER, model.Outcome.UNSURE
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -361,6 +362,116 @@ async def test_a_renewed_session_is_of_the_same_account(tmp_path: pathlib.Path) 
         put = server.asked(f"{CALL}.repo.putRecord")
         assert {request.json()["repo"] for request in put} == {bluesky_server.DID}
         assert {request.headers["authorization"] for request in put} == {"Bearer access-7"}
+
+
+# --- what is there ------------------------------------------------------------------------------
+
+
+LATE = dt.timedelta(hours=2)
+
+
+def status(text: str = TEXT, **more: object) -> dict[str, object]:
+    made = (build.NOW + SECOND).isoformat()
+    known = {
+        "id": "9",
+        "content": f"<p>{text}</p>",
+        "created_at": made,
+        "url": "https://s.example/9",
+    }
+    return known | more
+
+
+def tweet(text: str = TEXT, **more: object) -> dict[str, object]:
+    return {"id": "9", "text": text, "created_at": (build.NOW + SECOND).isoformat()} | more
+
+
+OLD = (build.NOW - dt.timedelta(days=400)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "there"),
+    [
+        ("mastodon", status(), True),
+        ("mastodon", status(account={"id": "7"}, reblog=None, edited_at=None), True),
+        # An equal post of last year, when the campaign had another round.
+        ("mastodon", status(created_at=OLD), False),
+        # A stranger wrote the same, and we passed it on.
+        ("mastodon", status(account={"id": "8"}), False),
+        ("mastodon", status(reblog={"id": "3", "account": {"id": "8"}}), False),
+        # Somebody has mended it by hand.
+        ("mastodon", status("1,000 people ask", edited_at=(build.NOW + SECOND).isoformat()), None),
+        ("x", tweet(), True),
+        # X may have refused ours because of the old one: a person looks.
+        ("x", tweet(created_at=OLD), None),
+        ("x", tweet(created_at="soon"), None),
+        ("x", tweet("1,000 people", edit_history_tweet_ids=["8", "9"]), None),
+        ("x", tweet(f"RT @stranger: {TEXT}"), False),
+    ],
+)  # fmt: skip
+async def test_only_our_own_post_of_now_is_the_post(
+    tmp_path: pathlib.Path, kind: str, one: Mapping[str, object], there: bool | None
+) -> None:
+    network = NETWORKS[kind]
+    page = [one] if kind == "mastodon" else {"data": [one], "meta": {}}
+    answers = {**network.answers, network.find[-1]: http_server.json(page)}
+    with http_server.running(answers) as server:
+        outlet = account(kind, tmp_path, server.url(""), after=LATE)
+        assert (await outlet.find(draft())).there is there
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "https://s.example/\x1b[2J", "https://a:b@s.example/", 7, "u" * 9000],
+)
+async def test_an_address_that_is_none_is_not_kept(tmp_path: pathlib.Path, url: object) -> None:
+    network = NETWORKS["mastodon"]
+    answers = {**network.answers, network.find[-1]: http_server.json([status(url=url)])}
+    with http_server.running(answers) as server:
+        found = await account("mastodon", tmp_path, server.url("")).find(draft())
+    assert found == outlets.Evidence(there=True, url="")
+
+
+BOMBS = [
+    *(("mastodon", shape * 150_000) for shape in ("<a ", "<!--", "<![", "<a b='", "&#")),
+    *itertools.product(("mastodon", "x"), ("\u0301\u0316" * 90_000, "&amp;" * 90_000)),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), BOMBS, ids=range(len(BOMBS)))
+async def test_a_text_made_to_take_hours(tmp_path: pathlib.Path, kind: str, text: str) -> None:
+    """A thread that reckons holds up the whole daemon, whatever its deadline."""
+    network = NETWORKS[kind]
+    one = status(content=text) if kind == "mastodon" else tweet(text)
+    page = [one] if kind == "mastodon" else {"data": [one], "meta": {}}
+    body = json.dumps(page, ensure_ascii=False)
+    answers = {**network.answers, network.find[-1]: http_server.text(body, "application/json")}
+    with http_server.running(answers) as server:
+        outlet = account(kind, tmp_path, server.url(""), after=LATE)
+        begun = time.process_time()
+        assert (await outlet.find(draft())).there is False
+    assert time.process_time() - begun < 30
+
+
+async def test_links_that_grow(tmp_path: pathlib.Path) -> None:
+    """Each short link stands for many long ones: written out they would fill any memory."""
+    short = "https://t.co/a"
+    urls = [{"url": short, "expanded_url": f"{short} " * 600}] * 13
+    urls.append({"url": "a", "expanded_url": "b" * 100_000})
+    pages = [urls[:13], urls[13:], urls * 2]
+    data = [tweet(f"{short} " * 500 + "a" * 100_000, entities={"urls": one}) for one in pages]
+    network = NETWORKS["x"]
+    reply = http_server.json({"data": data, "meta": {}})
+    with http_server.running({**network.answers, network.find[-1]: reply}) as server:
+        assert (await account("x", tmp_path, server.url("")).find(draft())).there is False
+
+
+def test_a_post_of_the_longest_kind_is_known_again() -> None:
+    """What keeps bombs out lets in all that a server makes of a text of ours."""
+    for text in ("#a " * 166, "@ab " * 125, "é" * 500, "e\u0301" * 250, "&<>'\"" * 100):
+        tag = '<a href="https://social.example/tags/a" class="mention hashtag" rel="tag">#<span>'
+        shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        shown = shown.replace("#a", f"{tag}a</span></a>")
+        assert mastodon._same(f"<p>{shown}</p>", text)
 
 
 # --- the line itself ----------------------------------------------------------------------------

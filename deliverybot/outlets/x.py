@@ -46,6 +46,11 @@ _SKEW = dt.timedelta(minutes=2)
 _DIGITS_MAX = 25
 _FORBIDDEN, _TOO_MANY = 403, 429
 _LINK = re.compile(r"https?://\S+")
+#: A link as X writes it into a text, and how many a text has room for (280 / 23).
+_SHORT, _LINKS_MAX = re.compile(r"https?://t\.co/[A-Za-z0-9]{1,30}"), 13
+#: Letters of a text with its links in full; a text there, for one letter of ours with its marks
+#: apart, and for what X adds.
+_FOLDED_MAX, _LONGER, _ADDED = 10_000, 4, 500
 #: What X itself puts behind the text of a post with a picture.
 _SHOWN = re.compile(r"https://(x|twitter)\.com/[^/]+/status/\d+/(photo|video)/\d+")
 #: The tokens are not taken; the credit is used up.
@@ -226,11 +231,12 @@ class X(outlets.Outlet):
                 break
             posts, older = page
             for one in posts:
-                alike = _alike(one, post.text)
-                if alike:
+                alike, made = _alike(one, post.text), _made(one)
+                young = made is None or made >= since
+                if alike and made is not None and young:
                     return outlets.Evidence(there=True, url=_SITE + _number(one))
-                made = _made(one)
-                doubt = doubt or (alike is None and (made is None or made >= since))
+                # An equal one of last year is not this one, but may be why X wants no other.
+                doubt = doubt or alike is True or (young and (alike is None or _edited(one)))
             last = _made(posts[-1]) if posts else None
             if not older or (last is not None and last < since):
                 return outlets.Evidence(there=None if doubt else False)
@@ -311,23 +317,37 @@ def _made(one: Mapping[str, object]) -> dt.datetime | None:
     return made if made.tzinfo is not None else None
 
 
+def _edited(one: Mapping[str, object]) -> bool:
+    """Tell whether somebody has changed a post since, so that its words may have been others."""
+    versions = one.get("edit_history_tweet_ids")
+    return isinstance(versions, list) and len(versions) > 1
+
+
 def _alike(one: Mapping[str, object], text: str) -> bool | None:
     """Tell whether a post of the timeline says a text; None: its words, but other links."""
     said = html.unescape(_unfolded(one))
+    if len(said) > _LONGER * len(text) + _ADDED:
+        return False  # before NFC, which takes minutes for a long run of marks
     if _plain(said) == _plain(text):
         return True
     return None if _plain(_LINK.sub("", said)) == _plain(_without_links(text)) else False
 
 
 def _unfolded(one: Mapping[str, object]) -> str:
-    """Return a post's text with each t.co address as it was written; those of pictures go."""
+    """Return a post's text with each t.co address as it was written; those of pictures go.
+
+    A text with too many or too long ones is left as it is: it is none of ours.
+    """
     text, entities = str(one.get("text", "")), one.get("entities")
     links = entities.get("urls") if isinstance(entities, dict) else None
-    for link in links if isinstance(links, list) else []:
-        if isinstance(link, dict) and isinstance(link.get("url"), str) and link["url"]:
-            whole = str(link.get("expanded_url") or "")
+    if not isinstance(links, list) or len(links) > _LINKS_MAX:
+        return text
+    for link in links:
+        short = link.get("url") if isinstance(link, dict) else None
+        if isinstance(short, str) and _SHORT.fullmatch(short) and len(text) <= _FOLDED_MAX:
+            whole = str(link.get("expanded_url") or "")[:_FOLDED_MAX]
             whole = "" if link.get("media_key") or _SHOWN.fullmatch(whole) else whole
-            text = text.replace(link["url"], html.escape(whole, quote=False))
+            text = text.replace(short, html.escape(whole, quote=False))
     return text
 
 
