@@ -27,6 +27,7 @@ from deliverybot import (
     listening,
     mailboxes,
     networks,
+    notifying,
     places,
     plugins,
     printing,
@@ -198,6 +199,8 @@ class Settings(pydantic_settings.BaseSettings):
     access: dict[values.Name, accounts.Access] = {}
     #: The mailbox that is read for what comes back; without it nothing is read.
     inbox: mailboxes.Mailbox | None = None
+    #: Who is told when something waits or failed; without it nobody is.
+    alerts: notifying.Alerts | None = None
     #: How letters are rendered.
     pdf: printing.Pdf = printing.Pdf()
     #: Where the web server listens: lists of signers for targets, and webhooks.
@@ -366,5 +369,6 @@ def schema() -> dict[str, object]:
     """Return the JSON Schema of config.toml, for editors."""
     return values.schema(
         Settings, Sender, Timeouts, signing.Dkim, signing.Smime, Mail, mailboxes.Imap,
-        mailboxes.Maildir, *networks.SECTIONS, accounts.Access, printing.Pdf, listening.Web,
+        mailboxes.Maildir, *networks.SECTIONS, accounts.Access, notifying.Alerts, printing.Pdf,
+        listening.Web,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from apscheduler.schedulers import asyncio as aps
 from apscheduler.triggers import cron, interval
 
 from deliverybot import (
+    alerts,
     hands,
     origins,
     relay_health,
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 TICK = 2
 #: Seconds between two looks for work whose worker is gone.
 RECOVER = 60
+#: Seconds between two looks for what an operator is to be told.
+ALERT = 30
 DAY = 86_400
 
 
@@ -51,6 +55,28 @@ async def once(works: steps.Works) -> None:
 
 
 async def _once(works: steps.Works) -> None:
+    try:
+        await _all_due(works)
+    except Exception:
+        await _tell(works)
+        raise
+    await _tell(works)
+
+
+async def _tell(works: steps.Works) -> None:
+    """Tell an operator what waits or went wrong, last, as it may take a minute."""
+    if works.settings.alerts is not None:
+        await alerts.tell(_desk(works, once=True))
+
+
+def _desk(works: steps.Works, *, once: bool) -> alerts.Desk:
+    return alerts.Desk(
+        book=works.book, settings=works.settings, campaigns=works.campaigns, clock=works.clock,
+        once=once,
+    )  # fmt: skip
+
+
+async def _all_due(works: steps.Works) -> None:
     await works.start()
     # First, for it may settle what is unsure, or stop what was to go to a dead address.
     await works.collect()
@@ -134,6 +160,9 @@ def _jobs(works: steps.Works) -> Iterator[tuple[str, Callable[[], Awaitable[None
     yield "recovering", works.recover, RECOVER
     if any(campaign.signers.keep for campaign in works.campaigns.values()):
         yield "erasing old signers", works.expire, DAY
+    if works.settings.alerts is not None and works.settings.alerts.addresses:
+        desk = _desk(works, once=False)
+        yield "telling of alerts", functools.partial(alerts.tell, desk), ALERT
     if works.settings.inbox is not None:
         yield "reading the mailbox", works.collect, works.settings.inbox.every_seconds
 

@@ -1,6 +1,6 @@
 """A child process's own side: its job, its limits, its answers; quick to import.
 
-The parents are `pdf.child` and `sources.apart`.
+The parents are `pdf.child`, `sources.apart` and `alerts.messenger`.
 """
 
 from __future__ import annotations

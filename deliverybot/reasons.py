@@ -42,6 +42,8 @@ class Reason:
     #: It comes and goes in the course of a day, as names to look at do; no letter waits for it,
     #: so `status` counts it not.
     passing: bool = False
+    #: Its words where others may read them, too; empty: as `text`, which quotes no signer.
+    outside: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -74,27 +76,36 @@ def of_source(
 def of_rows(letters: list[records.Delivery], posts: list[records.Post]) -> Iterator[Reason]:
     """Say why each letter and post that is stuck is stuck, and what to do."""
     for row in letters:
-        if said := _of_row(row, "deliveries", f"delivery {row.id} to {row.target}"):
-            yield _reason(row, f"delivery {row.id}", said)
+        yield from _of_row(row, "delivery", f"to {row.target}", "deliveries")
     for post in posts:
-        if said := _of_row(post, "posts", f"post {post.id} on {post.outlet}"):
-            yield _reason(post, f"post {post.id}", said)
+        yield from _of_row(post, "post", f"on {post.outlet}", "posts")
 
 
-def _reason(row: records.Delivery | records.Post, what: str, said: str) -> Reason:
-    broken = _broken(row)
-    # Mended, it waits for a yes: that is another thing to know.
-    state = "broken" if broken else row.state
-    return Reason(
-        key=f"{what} {state}", text=said,
-        waits=row.state in WAITING, trouble=row.state in TROUBLE or broken,
-    )  # fmt: skip
+def _of_row(
+    row: records.Delivery | records.Post, noun: str, whom: str, command: str
+) -> Iterator[Reason]:
+    what, look = f"{noun} {row.id} {whom}", f"`deliverybot {command} show {row.id}`"
+    if row.state == "held" and row.problem:
+        # Mended, it waits for a yes: that is another thing to know.  The problem may quote a name.
+        yield Reason(
+            key=f"{noun} {row.id} broken", text=f"{what} is held: {row.problem}",
+            outside=f"{what} is held, since something must be mended: {look}",
+            waits=True, trouble=True,
+        )  # fmt: skip
+    elif said := _words(row, what, look):
+        waits, trouble = row.state in WAITING, row.state in TROUBLE
+        outside = said.replace("`… ", f"`deliverybot {command} ")
+        yield Reason(
+            key=f"{noun} {row.id} {row.state}", text=said, outside=outside,
+            waits=waits, trouble=trouble,
+        )  # fmt: skip
 
 
-def _of_row(row: records.Delivery | records.Post, command: str, what: str) -> str:
-    look = f"`deliverybot {command} show {row.id}`"
+def _words(row: records.Delivery | records.Post, what: str, look: str) -> str:
     if row.state == "held":
-        return _of_held(row, what, look)
+        half = approvals.half(row)
+        second = f" {row.agreed_by} said yes, and a second person must:" if half else ""
+        return f"{what} waits:{second} {look}, then `… approve {row.id}`"
     if row.state in TROUBLE:
         act = f"; {look}" if row.state in WAITING else ""
         said = row.why if row.state == "bounced" else row.reply or row.why
@@ -106,18 +117,6 @@ def _of_row(row: records.Delivery | records.Post, command: str, what: str) -> st
     if row.state == "cancelled" and row.why.startswith("no news"):
         return f"{what} was not posted: {row.why}"
     return ""
-
-
-def _of_held(row: records.Delivery | records.Post, what: str, look: str) -> str:
-    if _broken(row):
-        return f"{what} is held: {row.problem}"
-    half = f" {row.agreed_by} said yes, and a second person must:" if approvals.half(row) else ""
-    return f"{what} waits:{half} {look}, then `… approve {row.id}`"
-
-
-def _broken(row: records.Delivery | records.Post) -> bool:
-    """Tell whether something must be mended; what was given up needs nothing."""
-    return row.state == "held" and bool(row.problem)
 
 
 def of_list(

@@ -27,6 +27,8 @@ LONGEST_FILE = 400
 DOORS = {
     "aiosmtplib": {"mail"},
     "alembic": {"ledger"},
+    # In a process of its own.
+    "apprise": {"alerts.apprising"},
     "apscheduler": {"daemon"},
     "babel": {"render"},
     "bidi": {"pdf.shaping"},
@@ -56,6 +58,7 @@ DOORS = {
     "pydantic": {
         *("access", "campaign", "config", "faults", "listening", "mailboxes", "networks"),
         *(
+            "notifying",
             "origins",
             "plugins",
             "printing",
@@ -93,8 +96,8 @@ DOORS = {
 
 #: Importing everything costs 82 times a bare interpreter's start; WeasyPrint alone 47.
 HEAVY = {
-    *("aiosmtplib", "alembic", "apscheduler", "pikepdf", "pyarrow", "sqlalchemy", "tweepy"),
-    *("uharfbuzz", "weasyprint"),
+    *("aiosmtplib", "alembic", "apprise", "apscheduler", "pikepdf", "pyarrow", "sqlalchemy"),
+    *("tweepy", "uharfbuzz", "weasyprint"),
 }
 
 #: Older ones lack a fix that we rely on.

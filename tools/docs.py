@@ -78,6 +78,7 @@ _CONFIG_SECTIONS = (
         for one in networks.SECTIONS
         for kind in typing.get_args(one.model_fields["kind"].annotation)
     ),
+    ("[alerts]", "Alerts"),
     ("[pdf]", "Pdf"),
     ("[web]", "Web"),
 )

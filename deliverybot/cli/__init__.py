@@ -16,6 +16,7 @@ import click
 
 from deliverybot import __version__, errors
 from deliverybot.cli import (
+    alerts,
     approvals,
     consents,
     db,
@@ -72,7 +73,7 @@ def cli(context: click.Context, config_file: str, no_input: bool) -> None:
 
 for group in (
     setup, signatures, signers, flagged, consents, erasure, work, show, deliveries, posts, links,
-    approvals, returns, suppressions, db, rehearse, trial,
+    approvals, returns, suppressions, alerts, db, rehearse, trial,
 ):  # fmt: skip
     for command in group.COMMANDS:
         cli.add_command(command)

@@ -89,7 +89,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
 
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
-    from deliverybot import campaign, inbox, render
+    from deliverybot import alerts, campaign, inbox, render
     from deliverybot.mail import dkim, identity
 
     try:
@@ -110,6 +110,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if not offline:
         found += asyncio.run(_outside(settings))
+    found += asyncio.run(alerts.check(settings))
     if settings.inbox is not None and not (offline and settings.inbox.kind == "imap"):
         found += inbox.open_mailbox(settings.inbox, settings.root).check()
     return found

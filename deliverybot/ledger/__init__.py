@@ -17,6 +17,7 @@
     ledger.suppressions add, of, all, lift
     ledger.pacing       crowd
     ledger.relay        read, swap
+    ledger.alerts       read, swap
     ledger.returns      take, mailbox, forwards
     ledger.consents     record, wordings
     ledger.erasures     find, erase, go_on, removed, done
@@ -37,6 +38,7 @@ import sqlalchemy as sa
 
 from deliverybot import model
 from deliverybot.ledger import (
+    alerts,
     arrivals,
     consents,
     digests,
@@ -96,6 +98,7 @@ class Ledger:
         self.digests = digests.Digests(database)
         self.suppressions = suppressions.Suppressions(database)
         self.relay = relay.Relay(database)
+        self.alerts = alerts.Alerts(database)
         self.pacing = pacing.Pacing(database)
         self.returns = returns.Returns(database, self.deliveries, self.suppressions)
         self.links = link_verbs.Links(database)

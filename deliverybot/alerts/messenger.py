@@ -1,0 +1,100 @@
+"""The parent's side of `apprising`: a process for each message, ended in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deliverybot.alerts import things
+
+#: Seconds for one message; bytes of memory and seconds of processor time that it may take.
+DEADLINE, _MEMORY, _CPU = 60, 2_000_000_000, 30
+#: What the process gets of our environment: where programs are, and whom to trust.
+_ENVIRONMENT = ("PATH", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+INSTALL = "pip install 'deliverybot[alerts]'"
+
+
+class _Ended(Exception):
+    """The process ended without an answer."""
+
+
+def missing() -> bool:
+    """Tell whether Apprise is not installed."""
+    return importlib.util.find_spec("apprise") is None
+
+
+def kind(url: str) -> str:
+    """Return the part of an address that may be shown: before "://"."""
+    return url.partition("://")[0].lower()
+
+
+async def known(urls: Sequence[str]) -> list[bool]:
+    """Return of each address whether Apprise knows it; asks nobody else."""
+    try:
+        answer = await _ask({"task": "known", "urls": list(urls)})
+    except (TimeoutError, _Ended):
+        return [False] * len(urls)
+    return list(answer["known"])
+
+
+async def send(url: str, message: things.Message) -> str:
+    """Send a message to an address; say why it was not taken, empty where it was.
+
+    Whoever waits no longer ends it; it may have arrived all the same.
+    """
+    if missing():
+        return f"Apprise is not installed: {INSTALL}"
+    job = {
+        "task": "send", "url": url, "title": message.title, "body": message.body,
+        "trouble": message.trouble,
+    }  # fmt: skip
+    try:
+        return str((await _ask(job))["why"])
+    except TimeoutError:
+        return f"there was no answer within {DEADLINE} seconds"
+    except _Ended:
+        return "the process that sends it ended without an answer"
+
+
+async def _ask(job: Mapping[str, object]) -> dict[str, Any]:
+    """Let a process of its own do a job; return its answer.
+
+    Raises TimeoutError where it takes too long, _Ended where it says nothing.
+    """
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    environment |= {
+        "LC_ALL": "C.UTF-8",
+        # No file of a person's, such as .netrc or a plug-in of Apprise's, is looked for.
+        "HOME": "/nonexistent",
+        "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
+    }
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "deliverybot.alerts.apprising",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
+    )  # fmt: skip
+    limited = {**job, "cpu": _CPU, "memory": _MEMORY, "parent": os.getpid()}
+    try:
+        async with asyncio.timeout(DEADLINE):
+            # By its standard input: anybody may read the words of a command.
+            answer, _ = await child.communicate(json.dumps(limited).encode() + b"\n")
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
+    try:
+        found = json.loads(answer.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise _Ended from None
+    if child.returncode or not isinstance(found, dict):
+        raise _Ended
+    return found

@@ -1,0 +1,131 @@
+"""What an operator is told of, and the message that says it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from deliverybot import overview, reasons
+
+#: Things in one message; the rest are counted.
+MOST = 20
+#: Letters of one thing, and of a title: what a telephone shows.
+_LONG, _TITLE = 400, 100
+#: Letters of all things together; several services cut at 4,096.
+_BODY = 3_500
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """One thing that waits or went wrong."""
+
+    reason: reasons.Reason
+    #: Short name and title of its campaign; empty where it concerns all of them.
+    campaign: str = ""
+    title: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells it from all others."""
+        return f"{self.campaign}/{self.reason.key}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person must do something."""
+        return self.reason.waits or (self.reason.passing and not self.reason.trouble)
+
+    @property
+    def passing(self) -> bool:
+        """Whether it comes and goes in the course of a day."""
+        return self.reason.passing
+
+    @property
+    def text(self) -> str:
+        """What it is and what to do, in one line, without addresses of people."""
+        said = " ".join((self.reason.outside or self.reason.text).split())
+        # What others said is quoted: nobody's address, and no "@everyone" that wakes a channel.
+        said = re.sub(r"[^\s@]+@[^\s@]+", "[…]", said).replace("@", "")
+        return cut(said, _LONG)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is sent."""
+
+    title: str
+    body: str
+    #: Whether something went wrong; some services show that in another colour.
+    trouble: bool = False
+
+
+def collect(state: overview.Status, about: Collection[str]) -> list[Thing]:
+    """Return all that waits or went wrong, as far as it is asked for, the gravest first."""
+    found = [Thing(reason=one) for one in state.causes]
+    for standing in state.campaigns:
+        found += [
+            Thing(reason=one, campaign=standing.slug, title=standing.title)
+            for one in standing.causes
+        ]
+    wanted = [one for one in found if _wanted(one, about)]
+    return sorted(wanted, key=lambda one: not one.reason.trouble)
+
+
+def _wanted(one: Thing, about: Collection[str]) -> bool:
+    return ("waiting" in about and one.waits) or ("trouble" in about and one.reason.trouble)
+
+
+def message(those: Sequence[Thing], sender: str) -> Message:
+    """Return the message that tells these things, for the installation of `sender`."""
+    listed, room = list[Thing](), _BODY
+    for one in those[:MOST]:
+        room -= len(one.text) + 3
+        if room < 0 and listed:
+            break
+        listed.append(one)
+    lines = list(_grouped(listed))
+    if more := len(those) - len(listed):
+        lines += ["", f"and {more} more"]
+    lines += ["", "`deliverybot status` says all of it", f"({sender})"]
+    trouble = any(one.reason.trouble for one in those)
+    return Message(title=_title(those), body="\n".join(lines), trouble=trouble)
+
+
+def trial(sender: str) -> Message:
+    """Return a message that tries an address out."""
+    body = f"This is a test: alerts arrive here. Nothing waits, and nothing went wrong.\n\n{sender}"
+    return Message(title="deliverybot: a test", body=body)
+
+
+def _grouped(those: Sequence[Thing]) -> Iterator[str]:
+    """Yield a line for each thing, under the title of its campaign."""
+    groups = collections.defaultdict[str, list[Thing]](list)
+    for one in those:
+        groups[one.campaign].append(one)
+    for n, (campaign, members) in enumerate(groups.items()):
+        yield from [""] if n else []
+        title = cut(" ".join(members[0].title.split()), _TITLE)
+        yield f"{title} ({campaign})" if campaign else "All campaigns"
+        yield from (f"- {one.text}" for one in members)
+
+
+def _title(those: Sequence[Thing]) -> str:
+    """Say in one line what it is about, and for which campaign."""
+    names = list(dict.fromkeys(one.campaign or "all campaigns" for one in those))
+    about = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - as many as a line holds
+    if len(those) == 1:
+        return cut(f"{about}: {re.split(': |; |, ', those[0].text)[0]}", _TITLE)
+    wrong = sum(one.reason.trouble for one in those)
+    waits = len(those) - wrong
+    parts = [f"{waits} {'things wait' if waits > 1 else 'thing waits'} for you"] if waits else []
+    parts += [f"{wrong} {'things' if wrong > 1 else 'thing'} went wrong"] if wrong else []
+    return f"{about}: {', '.join(parts)}"
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text of so many letters at most, cut between words."""
+    if len(text) <= limit:
+        return text
+    kept = text[: limit - 1]
+    return f"{kept.rpartition(' ')[0] or kept} …"
