@@ -486,6 +486,16 @@ async def test_check_says_what_is_missing(api: str, tmp_path: pathlib.Path) -> N
     assert (fault.level, "401" in fault.what, "app password" in fault.hint) == ("fault", True, True)
 
 
+async def test_an_account_that_is_put_away_needs_no_other_password(
+    pds: bluesky_server.Pds, api: str, tmp_path: pathlib.Path
+) -> None:
+    pds.active = False
+    (fault,) = await account(tmp_path, api).check()
+    assert fault.level == "fault"
+    assert "deactivated" in fault.what
+    assert fault.hint == "sign in to Bluesky as campaigns.example: it says there what is the matter"
+
+
 async def test_without_a_password_nothing_is_asked(tmp_path: pathlib.Path) -> None:
     with http_server.running({}) as running:
         reply = await account(tmp_path, running.url(""), password="").publish(draft())

@@ -306,6 +306,7 @@ async def test_a_folders_own_card_style_and_alt_text_go_before_the_themes(
         ({"card_html": "{% for x in targets %}"}, ""),
         ({"card_css": "p { background: url(/etc/passwd) }"}, "is not a file of the letter's"),
         ({"card_txt": ""}, "the alt text is empty"),
+        ({"card_html": " \n"}, "the file is empty"),
         ({"card_txt": "x" * 1001}, "alt text has 1,001 characters; 1,000 are the most"),
         ({"card_txt": "{{ bar }}"}, "nothing is known as 'bar'"),
         ({"card_html": "{{ milestone|nothing }}"}, "the filter 'nothing' is not known"),

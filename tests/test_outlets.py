@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+import build
 import http_server
 import x_fake
 from deliverybot import config, errors, model, outlets
@@ -277,3 +280,21 @@ def test_a_door_that_was_cut_asks_nothing_more() -> None:
             door.send(request)
         assert (door.sent, door.trouble) == (False, "stopped")
         assert len(server.requests) == 1
+
+
+def test_the_place_of_a_secret_is_one_that_is_read(tmp_path: Path) -> None:
+    """File and variable of the hint are found, whatever dash the outlet's name has."""
+    hint = outlets.secret_hint("x-main", "consumer_key", "access_token")
+    (file,) = re.findall(r"secrets_dir: (\w+),", hint)
+    (variable,) = re.findall(r"such as (\w+)", hint)
+    build.settings(tmp_path)
+    config_file = tmp_path / "config.toml"
+    section = '[outlets.x-main]\nkind = "x"\n'
+    config_file.write_text(f'secrets_dir = "secrets"\n{config_file.read_text()}{section}')
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / file).write_text("one\n")
+    for environ, found in (({}, "one"), ({variable: "two"}, "two")):
+        known: Any = config.load(config_file, environ=environ).outlets["x-main"]
+        assert known.consumer_key.get_secret_value() == found
+    assert "outlets__x_main__access_token" in hint

@@ -565,6 +565,14 @@ def test_post_is_plain_text(tmp_path: pathlib.Path) -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["", " \n\n", "{% if not signatures %}None yet.{% endif %}\n"])
+def test_a_post_without_words_is_a_fault(tmp_path: pathlib.Path, words: str) -> None:
+    post = render.post(folder(tmp_path, post_txt=words), "post.txt", facts())
+    (fault,) = post.faults
+    assert (fault.level, fault.what) == ("fault", "the post has no words")
+    assert str(fault.file).endswith("post.txt")
+
+
 def test_file_that_is_no_text_is_a_fault(tmp_path: pathlib.Path) -> None:
     where = folder(tmp_path)
     for name in ("letter.css", "letter.md", "mail.txt", "post.txt"):

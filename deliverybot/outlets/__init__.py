@@ -144,6 +144,18 @@ def open_outlet(
     return kind(name, section, Means(state=settings.state, clock=clock))
 
 
+def secret_hint(name: str, *keys: str) -> str:
+    """Say where the secrets of the outlet `name` are put."""
+    path = f"outlets__{name.replace('-', '_')}__"
+    files = ", ".join(path + key for key in keys)
+    variable = f"DELIVERYBOT_{path}{keys[0]}".upper()
+    one = len(keys) == 1
+    return (
+        f"put {'it' if one else 'each'} into a file of secrets_dir: {files}; "
+        f"or into the environment{':' if one else ', such as'} {variable}"
+    )
+
+
 class Pool:
     """The outlets of one installation, each made once."""
 

@@ -43,7 +43,7 @@ _ACCOUNT = _ENDED | {
 _ACCOUNT_STATUS = frozenset({401, 403})
 #: The server, or one before it, gave up waiting: for what, it does not say.
 _TIMED_OUT, _TOO_MANY = 408, 429
-_HINT = "make an app password in Bluesky's settings and put it into the secret file"
+_UNKNOWN = 401
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,13 +139,13 @@ class Bluesky(outlets.Outlet):
     async def check(self) -> list[errors.Fault]:
         """Open a session; that says whether the account may post, and as whom."""
         if missing := self._missing():
-            return [errors.Fault(level="fault", what=missing, hint=self._hint())]
+            return [errors.Fault(level="fault", what=missing, hint=self._hint(_UNKNOWN))]
         try:
             session = await self._aside(self._open)
         except _NoSession as error:
             refused = error.reply.outcome is model.Outcome.REFUSED
             what = f"outlet {self.name} cannot be used: {error.reply}"
-            hint = self._hint() if refused else ""
+            hint = self._hint(error.reply.code) if refused else ""
             return [errors.Fault(level="fault", what=what, hint=hint)]
         what = f"outlet {self.name} posts as @{session.handle}"
         return [errors.Fault(level="ok", what=what)]
@@ -159,8 +159,12 @@ class Bluesky(outlets.Outlet):
     def _missing(self) -> str:
         return "" if self._password() else f"outlet {self.name} has no app_password"
 
-    def _hint(self) -> str:
-        return f"{_HINT} outlets__{self.name}__app_password"
+    def _hint(self, status: int | None) -> str:
+        """Say what helps an account that is refused with an HTTP status."""
+        if status == _UNKNOWN:
+            put = outlets.secret_hint(self.name, "app_password")
+            return f"make an app password in Bluesky's settings, and {put}"
+        return f"sign in to Bluesky as {self._settings.handle}: it says there what is the matter"
 
     # --- a post ---------------------------------------------------------------------------------
 

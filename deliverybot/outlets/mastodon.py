@@ -88,7 +88,7 @@ class Mastodon(outlets.Outlet):
     @typing_extensions.override
     async def check(self) -> list[errors.Fault]:
         if missing := self._missing():
-            hint = f"put it into the secret file outlets__{self.name}__access_token"
+            hint = outlets.secret_hint(self.name, "access_token")
             return [errors.Fault(level="fault", what=missing, hint=hint)]
         return await self._aside(self._check)
 

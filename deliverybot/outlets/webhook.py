@@ -61,7 +61,7 @@ class Webhook(outlets.Outlet):
     @typing_extensions.override
     async def check(self) -> list[errors.Fault]:
         if missing := self._missing():
-            hint = f"put it into the secret file outlets__{self.name}__secret"
+            hint = outlets.secret_hint(self.name, "secret")
             return [errors.Fault(level="fault", what=missing, hint=hint)]
         host = urllib.parse.urlsplit(self._settings.url).netloc.rpartition("@")[2]
         what = f"outlet {self.name} hands posts to {host}; whether it takes them, a post will show"

@@ -119,7 +119,8 @@ class X(outlets.Outlet):
         """Look at the tokens; only a post would show whether X takes them."""
         missing = self._missing()
         if missing:
-            return [errors.Fault(level="fault", what=missing, hint=self._hint())]
+            hint = outlets.secret_hint(self._name, *self._absent())
+            return [errors.Fault(level="fault", what=missing, hint=hint)]
         what = f"outlet {self._name} has its four tokens; whether X takes them, a post will show"
         return [errors.Fault(level="ok", what=what)]
 
@@ -132,11 +133,11 @@ class X(outlets.Outlet):
         }
 
     def _missing(self) -> str:
-        missing = [key for key, secret in self._secrets().items() if not secret]
+        missing = self._absent()
         return f"outlet {self._name} has no {', '.join(missing)}" if missing else ""
 
-    def _hint(self) -> str:
-        return f"put each into a secret file: outlets__{self._name}__consumer_key and so on"
+    def _absent(self) -> list[str]:
+        return [key for key, secret in self._secrets().items() if not secret]
 
     def _unfit(self, post: outlets.Draft) -> str:
         found = twitter_text.parse_tweet(post.text)

@@ -69,8 +69,16 @@ def check(files: shelf.Shelf) -> list[errors.Fault]:
             lines = checker.data(source)
             faults += lint.placeholders(source, lines, signed=False)
             if name == "card.html":
-                faults += lint.page(lint.with_blanks(lines), source, files)
+                faults += _blank(source) + lint.page(lint.with_blanks(lines), source, files)
     return faults + lint.style(files, "card.css")
+
+
+def _blank(source: shelf.Source) -> list[errors.Fault]:
+    """Refuse a file that would be painted as an empty picture."""
+    if source.text.strip():
+        return []
+    hint = "delete it, and the card is the built-in one; or write the page"
+    return [errors.Fault(level="fault", what="the file is empty", hint=hint, file=source.shown)]
 
 
 def _values(facts: said.Facts, theme: str) -> dict[str, object]:
@@ -105,7 +113,9 @@ def _alt_faults(alt: str, files: shelf.Shelf) -> list[errors.Fault]:
     if len(alt) <= LONGEST_ALT:
         return []
     what = f"the card's alt text has {len(alt):,} characters; {LONGEST_ALT:,} are the most"
-    return [errors.Fault(level="fault", what=what, hint="shorten card.txt", file=shown)]
+    own = bool(files.inside("card.txt"))
+    hint = "shorten card.txt" if own else "shorten the campaign's title, or write your own card.txt"
+    return [errors.Fault(level="fault", what=what, hint=hint, file=shown)]
 
 
 def _with_head(text: str, files: shelf.Shelf, facts: said.Facts) -> str:

@@ -92,6 +92,16 @@ def post(folder: pathlib.Path | None, template: str, facts: said.Facts) -> Text:
         text = kept.plain(filler.fill(template, said.values(facts), kept)).strip()
     except errors.LetterError as error:
         return Text(faults=[*faults, *error.faults])
+    if not text:
+        # Some networks would take it, and post nothing but a picture.
+        source = files.readable(template)
+        hint = f"write what is to be posted into {template}"
+        faults.append(
+            errors.Fault(
+                level="fault", what="the post has no words", hint=hint,
+                file=source.shown if source else files.shown,
+            )
+        )  # fmt: skip
     return Text(text=text, faults=faults)
 
 
