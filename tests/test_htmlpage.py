@@ -540,6 +540,16 @@ async def test_comments_are_no_signers(tmp_path: pathlib.Path, book: ledger.Ledg
     assert on_list(book) == people(1, 3)
 
 
+def test_check_asks_once_for_the_page_that_has_number_and_list(tmp_path: pathlib.Path) -> None:
+    page = "<p id=n>2 signatures</p><ul><li>Ada Example<li>Zoë Day</ul><a rel=next href=?p=2>on</a>"
+    lines = ('count = "#n"', 'pattern = "([0-9]+) signatures"', 'signers = "li"', 'next = "a"')
+    with http_server.running(lambda _: http_server.text(page)) as server:
+        one = plan(tmp_path, server.url(), *lines, preset=False)
+        said = [fault.what for fault in sources.look(one, now=NOW, means=MEANS)]
+        assert len(server.requests) == 1
+    assert said == ["the page shows the number 2", "signers on the first page: 2"]
+
+
 async def test_columns_are_places_inside_an_element(
     tmp_path: pathlib.Path, book: ledger.Ledger
 ) -> None:

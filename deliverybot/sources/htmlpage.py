@@ -186,10 +186,13 @@ class HtmlPage(kinds.Source):
     def look(self) -> list[errors.Fault]:
         with self._reader() as reader:
             raw = reader.raw(self.section.url or "")
-            tree = None if raw is None else reader.tree(raw)
-            if raw is None or tree is None:
+            if raw is None:
                 return []
-            return [*self._look_count(reader, raw, tree), *self._look_signers(reader)]
+            tree = reader.tree(raw)
+            return [
+                *self._look_count(reader, raw, tree),
+                *self._look_signers(reader, raw, tree),
+            ]
 
     def _look_count(
         self, reader: onepage.Reader, raw: onepage.Raw, tree: htmltree.Tree
@@ -199,12 +202,12 @@ class HtmlPage(kinds.Source):
         number = reader.count(raw, tree)
         return [self._says("ok", f"the page shows the number {number}")]
 
-    def _look_signers(self, reader: onepage.Reader) -> list[errors.Fault]:
+    def _look_signers(
+        self, reader: onepage.Reader, raw: onepage.Raw, tree: htmltree.Tree
+    ) -> list[errors.Fault]:
         if not self.section.lists:
             return []
-        seen = reader.look(self.section.url or "", 1)
-        if seen is None:
-            return []
+        seen = reader.seen(raw, tree, 1)
         found = [self._says("ok", f"signers on the first page: {len(seen.signers)}")]
         if seen.comments:
             what = f"{seen.comments} elements of `signers` stand among comments and are passed over"

@@ -80,9 +80,10 @@ class Reader:
             errors.SourceError: There is no such page, or it is no page of a list.
         """
         raw = self.raw(url, state)
-        if raw is None:
-            return None
-        tree = self.tree(raw)
+        return None if raw is None else self.seen(raw, self.tree(raw), number)
+
+    def seen(self, raw: Raw, tree: htmltree.Tree, number: int) -> Seen:
+        """Return the signers on a page that is here, the `number`-th of the list; as `look`."""
         picked = tree.pick(self._section.rule("signers"))
         among = {id(one.etree_element) for one in tree.pick(COMMENTS)} if picked else set()
         own = [one for one in picked if not _is_among(one, among)]
@@ -90,7 +91,7 @@ class Reader:
         if not signers:
             self._check_empty(raw, tree, number, bool(picked))
         return Seen(
-            url, raw.name, signers, self._next(raw, tree, number), raw.state,
+            raw.url, raw.name, signers, self._next(raw, tree, number), raw.state,
             len(picked) - len(own),
         )  # fmt: skip
 
