@@ -181,6 +181,7 @@ def status(
         since = book.signatures.failing_since(campaign.slug) if standing.problem else None
         causes = [
             *told.of_source(campaign, standing, since),
+            *told.of_taken(campaign, standing, now),
             *told.of_rows(letters, posts),
             *told.of_list(book, campaign, standing),
             *told.of_term(campaign, standing, now),

@@ -14,6 +14,7 @@ from deliverybot import (
     installation,
     ledger,
     milestones,
+    sources,
 )
 from deliverybot import campaign as campaigns
 from deliverybot import posts as news_of
@@ -71,6 +72,14 @@ def of_source(
             f"{apart} are not on the list" if apart > 0 else f"{-apart} are counted no more"
         )
         yield Reason(key="apart", text=said)
+
+
+def of_taken(
+    campaign: campaigns.Campaign, standing: records.Standing, now: dt.datetime
+) -> Iterator[Reason]:
+    """Say what a person should look at in what the source has brought so far."""
+    for fault in sources.doubts(campaign, standing.cursor, now=now):
+        yield Reason(key=f"taken: {fault.what}", text=f"{fault.what} ({fault.hint})")
 
 
 def of_rows(letters: list[records.Delivery], posts: list[records.Post]) -> Iterator[Reason]:

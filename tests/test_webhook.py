@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -20,7 +21,7 @@ from click import testing
 
 import build
 import web_server
-from deliverybot import arrivals, cli, config, errors, ledger, listening, signatures, web
+from deliverybot import arrivals, cli, config, errors, ledger, listening, overview, signatures, web
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import tables
 from deliverybot.web import webhooks
@@ -296,6 +297,45 @@ async def test_a_slip_in_columns_loses_no_name(tmp_path: pathlib.Path) -> None:
         site.send(json.dumps({"id": "2"}))
         assert (await site.read()).new == 1
         assert site.names() == ["Ada", ""]
+
+
+async def test_a_slip_in_a_column_of_consent_is_said(tmp_path: pathlib.Path) -> None:
+    """It is a no for everybody, and nobody would know."""
+    more = 'columns = { name = "name", to_target = "Show my nmae", public = "Public" }\n'
+
+    def said(site: Site) -> list[str]:
+        known = {site.plan.slug: site.plan}
+        (one,) = overview.status(site.book, known, site.options, build.NOW).campaigns
+        return [reason for reason in one.reasons if reason.startswith("no call so far has")]
+
+    def checked() -> list[dict[str, str]]:
+        args = ["-c", str(tmp_path / "config.toml"), "check", "--offline", "--json"]
+        environ = {"DELIVERYBOT_ACCESS__FORMS__SIGNING_SECRET": SECRET}
+        run = testing.CliRunner(env=environ).invoke(cli.cli, args)
+        return [one for one in json.loads(run.stdout) if one["what"].startswith("no call so far")]
+
+    with running(tmp_path, "json", more) as site:
+        assert (said(site), await asyncio.to_thread(checked)) == ([], [])
+        site.send(json.dumps({"name": "Ada", "Show my name": "yes", "id": "1"}))
+        await site.read()
+        assert len(said(site)) == 2
+        site.send(json.dumps({"name": "Bo", "Public": "", "id": "2"}))
+        await site.read()
+        (one,) = said(site)
+        assert "'Show my nmae', where `columns` says 'to_target'" in one
+        (found,) = await asyncio.to_thread(checked)
+        assert one.startswith(found["what"])
+        assert found["level"] == "warning"
+        assert found["file"].endswith("schedules/faces.toml")
+        # Once it is mended, the next call that has it ends that.
+        named = {"name": "name", "to_target": "Show my name", "public": "Public"}
+        source = site.plan.source.model_copy(update={"columns": named})
+        site.plan = site.plan.model_copy(update={"source": source})
+        assert len(said(site)) == 1
+        site.send(json.dumps({"name": "Cy", "Show my name": "yes", "id": "3"}))
+        await site.read()
+        assert said(site) == []
+        assert site.names() == ["", "", "Cy"]
 
 
 @pytest.mark.parametrize("body", ["[[[1, 2]]]", "[[]]", "[1]", "1", '["ab"]', '[[["name", "A"]]]'])

@@ -106,7 +106,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
         found += _campaign(one, settings, offline=offline)
     found += dkim.check(settings) + identity.check(settings, out.now())
     found += _installation(call, settings) + _names(call, settings, known)
-    found += _posts(call, settings, known)
+    found += _taken(call, settings, known) + _posts(call, settings, known)
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if not offline:
         found += asyncio.run(_outside(settings))
@@ -175,6 +175,20 @@ def _posts(
             count = book.signatures.standing(one.slug).signatures
             found += fitting.faults(one, facts, count, settings)
             found += asyncio.run(fitting.cards_of(one, facts, count, settings))
+    return found
+
+
+def _taken(
+    call: out.Call, settings: config.Settings, known: list[campaigns.Campaign]
+) -> list[errors.Fault]:
+    """Look whether something is odd in what the sources have brought so far."""
+    from deliverybot import sources
+
+    found = []
+    with contextlib.suppress(errors.LedgerError), contextlib.closing(call.book(settings)) as book:
+        for one in known:
+            cursor = book.signatures.standing(one.slug).cursor
+            found += sources.doubts(one, cursor, now=out.now())
     return found
 
 

@@ -182,6 +182,16 @@ def look(
     return found
 
 
+def doubts(
+    campaign: campaigns.Campaign, cursor: str | None, *, now: datetime
+) -> list[errors.Fault]:
+    """Say what a person should look at in what was taken in up to `cursor`; asks nothing."""
+    if cursor is None:
+        return []
+    source = _open(campaign, campaign.source, secret=b"doubts", now=now)
+    return _guarded(source, lambda: source.doubts(cursor))
+
+
 def _fault(error: errors.SourceError) -> errors.Fault:
     what = str(error).removeprefix(f"{error.file}:{error.line}: ")
     what = what.removeprefix(f"{error.file}: ")

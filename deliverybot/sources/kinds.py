@@ -151,6 +151,10 @@ class Source(abc.ABC):
         """
         raise NotImplementedError(cursor)
 
+    def doubts(self, cursor: str) -> list[errors.Fault]:  # noqa: ARG002 - most have none
+        """Say what a person should look at in what was taken in up to `cursor`; asks nothing."""
+        return []
+
     @abc.abstractmethod
     def look(self) -> list[errors.Fault]:
         """Say what `check` is to tell: what is found, missing, dropped; takes nothing in."""

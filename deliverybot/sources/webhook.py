@@ -17,6 +17,7 @@ from deliverybot import errors
 from deliverybot.origins import webhook as sections
 from deliverybot.sources import columns, files, forms, kinds, objects
 
+_Brought = tuple[kinds.Arrival, Sequence[Mapping[str, Any]] | None]
 #: Calls that one page is made of.
 _CALLS = 500
 _NAMES = frozenset(("name", "first_name", "last_name"))
@@ -54,6 +55,7 @@ class Webhook(kinds.Source):
             if any(row.values for row in rows):
                 tried["columns"] = self._columns()
             tried["asked"] = sorted(turn.asked)
+            tried["met"] |= self._met(turn, brought)
             yield kinds.Page(
                 rows=rows, cursor=json.dumps(tried), asked=turn.asked, position=waiting[-1].id
             )
@@ -76,6 +78,35 @@ class Webhook(kinds.Source):
                 errors.Fault(level="fault", what=what, hint=hint, file=str(self.campaign.file))
             )
         return found
+
+    @typing_extensions.override
+    def doubts(self, cursor: str) -> list[errors.Fault]:
+        """Name the columns of consent that no call had: for all who signed, that is a no."""
+        met = _tried(cursor)["met"]
+        return [
+            errors.Fault(
+                level="warning",
+                what=f"no call so far has {key!r}, where `columns` says {field!r}: that is a no, "
+                "for all of them",
+                hint="where nobody has agreed yet, nothing is wrong; else mend `columns` under "
+                "[source]: it counts for the calls that come from then on",
+                file=str(self.campaign.file),
+                line=1,
+            )
+            for field, key in self._consents().items()
+            if met.get(field) != key
+        ]
+
+    def _consents(self) -> dict[str, str]:
+        """Return the columns of consent that the campaign names, by field."""
+        named = self.section.columns.items()
+        return {field: key for field, key in named if field in columns.CONSENT}
+
+    def _met(self, turn: objects.Objects, brought: Sequence[_Brought]) -> dict[str, str]:
+        """Return those of them that one of the calls has."""
+        contents = (content for _, found in brought for content in found or ())
+        met = {field for content in contents for field in turn.match(content).at}
+        return {field: key for field, key in self._consents().items() if field in met}
 
     def _layout(self) -> columns.Layout:
         return columns.Layout.of(self.section, self.campaign.language)
@@ -126,11 +157,15 @@ class Webhook(kinds.Source):
 
 
 def _tried(cursor: str | None) -> dict[str, Any]:
-    """Return the consent fields met so far, and the setting of `columns` that found names."""
+    """Return what was met so far.
+
+    `asked` are fields of consent, `columns` tells the setting that found names,
+    and `met` has the columns of consent that were in a call, by field.
+    """
     kept = json.loads(cursor) if cursor else {}
     if isinstance(kept, list):  # written before there was more to know
         kept = {"asked": kept}
-    return {"asked": [], "columns": "", **kept}
+    return {"asked": [], "columns": "", "met": {}, **kept}
 
 
 def _known(content: Mapping[str, Any], one: kinds.Arrival, place: int) -> Mapping[str, Any]:
