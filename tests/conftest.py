@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
 import signal
 from collections.abc import Iterator
 
 import pytest
 
 import postgres
+from deliverybot import ledger
 
 # A shell that starts the run in the background lets it ignore Ctrl-C, and what it starts, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,3 +27,16 @@ def postgres_url() -> Iterator[str]:
 def postgres_database(postgres_url: str) -> str:
     """An empty database for one test."""
     return postgres.fresh_database(postgres_url)
+
+
+@pytest.fixture
+def url(tmp_path: pathlib.Path) -> str:
+    """The place of `book`."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def book(url: str) -> Iterator[ledger.Ledger]:
+    """An empty ledger."""
+    with contextlib.closing(ledger.open_ledger(url)) as opened:
+        yield opened

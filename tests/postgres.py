@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 
 import psycopg
+import pytest
 import sqlalchemy
 
 SUPERUSER = "deliverybot"
@@ -31,6 +32,14 @@ SETTINGS = {
     "max_connections": "50",
     "listen_addresses": "",
 }
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """Of an empty database of each kind; a module about both writes ``url = postgres.each_url``."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return str(request.getfixturevalue("postgres_database"))
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import pathlib
 import re
@@ -53,12 +52,6 @@ def site(
     yield folder
     sys.modules.pop(MODULE, None)
     importlib.invalidate_caches()
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def plan(folder: pathlib.Path, url: str, more: str = "") -> campaigns.Campaign:

@@ -6,11 +6,12 @@ import contextlib
 import datetime as dt
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 import build
+import postgres
 import test_cli
 from build import NOW
 from deliverybot import agenda, approvals, errors, ledger, overview
@@ -20,13 +21,7 @@ DAY = dt.timedelta(days=1)
 UNDO = dt.timedelta(minutes=10)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgres_database"))
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        yield opened
+url = postgres.each_url
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,12 +22,6 @@ NOW = build.NOW
 KEY = b"k" * 32
 MEANS = sources.Means(sleep=lambda _: None)
 MODIFIED = "Sun, 22 Nov 2026 00:59:50 GMT"
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def fixture(name: str) -> Any:

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import build
+import postgres
 from deliverybot import campaign as campaigns
 from deliverybot import errors, ledger, model
 from deliverybot.ledger import queue, records
@@ -34,14 +34,13 @@ KEPT = (
 )  # fmt: skip
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgres_database"))
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        opened.know(b"k" * 32)
-        yield opened
+url = postgres.each_url
+
+
+@pytest.fixture
+def book(book: ledger.Ledger) -> ledger.Ledger:
+    book.know(b"k" * 32)
+    return book
 
 
 @dataclasses.dataclass

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
 import pytest
@@ -34,12 +33,6 @@ FREE = (
     "Custom Field\tDate Signed\tConfirmed\tPetition Title\tPetition ID\tEmail Opt-in\t"
     "Custom Message\tLanguage"
 )
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def write(file: pathlib.Path, heading: str, rows: Sequence[Sequence[str]], delimiter: str) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import email
 import email.policy
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -20,12 +20,6 @@ from deliverybot.ledger import records
 from deliverybot.mail import built, passed, returned
 
 INBOX = '\n[inbox]\nkind = "maildir"\npath = "Maildir"\nforward_to = "mira@campaigns.example"\n'
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 class Courier:

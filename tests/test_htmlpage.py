@@ -46,12 +46,6 @@ class Waits:
 MEANS = sources.Means(sleep=lambda _: None)
 
 
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
-
-
 async def read(book: ledger.Ledger, one: campaigns.Campaign) -> signatures.Reading:
     return await signatures.read(book, one, key=KEY, now=NOW, means=MEANS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -10,7 +9,6 @@ import itertools
 import pathlib
 import unicodedata
 import zoneinfo
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import build
+import postgres
 from deliverybot import campaign as campaigns
 from deliverybot import errors, ledger, model, screen, sources, suspicions
 from deliverybot.ledger import bulk, tables
@@ -35,13 +34,7 @@ QUICKLY = settings(
 _slugs = (f"c{number}" for number in itertools.count())
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgres":
-        url = str(request.getfixturevalue("postgres_database"))
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        yield opened
+url = postgres.each_url
 
 
 # --- from signers to the list ------------------------------------------------------------------

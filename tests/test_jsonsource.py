@@ -27,12 +27,6 @@ KEY = b"k" * 32
 MEANS = sources.Means(sleep=lambda _: None)
 
 
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
-
-
 def fixture(name: str) -> Any:
     return json.loads((FIXTURES / name).read_text())
 

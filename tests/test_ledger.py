@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import build
+import postgres
 from deliverybot import errors, ledger, model
 from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import queue, records, store, tables, tallies
@@ -33,17 +34,7 @@ NOW = build.NOW
 DATABASES = ("sqlite", "postgresql")
 
 
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return str(request.getfixturevalue("postgres_database"))
-
-
-@pytest.fixture
-def book(url: str) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        yield opened
+url = postgres.each_url
 
 
 def one_delivery(

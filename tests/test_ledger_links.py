@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import json
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
 import build
+import postgres
 from deliverybot import errors, ledger, model
 from deliverybot.ledger import pacing, records
 
@@ -20,13 +19,7 @@ DAY = dt.timedelta(days=1)
 MADE = ledger.Made(token_sha256="a" * 64, path="letters/list.pdf", sha256="b" * 64)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgres_database"))
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        yield opened
+url = postgres.each_url
 
 
 @pytest.fixture

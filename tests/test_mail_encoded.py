@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import dataclasses
 import datetime as dt
 import email
@@ -13,7 +12,6 @@ import os
 import random
 import stat
 import tracemalloc
-from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
 
@@ -196,12 +194,6 @@ def test_memory_does_not_grow_with_the_attachment(tmp_path: Path) -> None:
 
     peak(1000)  # what is made once
     assert peak(16_000_000) < peak(2_000_000) + 500_000 < 4_000_000
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def test_a_form_goes_with_its_pdf_or_with_the_last_letter_that_needs_it(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -84,10 +82,9 @@ def test_the_form_is_the_form_of_itself(local: str, domain: str) -> None:
 
 
 @pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        opened.know(KEY)
-        yield opened
+def book(book: ledger.Ledger) -> ledger.Ledger:
+    book.know(KEY)
+    return book
 
 
 @pytest.fixture

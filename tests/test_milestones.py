@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -18,12 +17,6 @@ from deliverybot.ledger import milestones as verbs
 from deliverybot.ledger import records
 
 NOW = build.NOW
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def states(book: ledger.Ledger) -> dict[str, str]:

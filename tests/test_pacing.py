@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,17 +21,7 @@ HOUR = dt.timedelta(hours=1)
 DONE, LATER, UNSURE = model.Outcome.DONE, model.Outcome.LATER, model.Outcome.UNSURE
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return postgres.fresh_database(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def book(url: str) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        yield opened
+url = postgres.each_url
 
 
 def letters(book: ledger.Ledger, tmp_path: pathlib.Path, *emails: str) -> list[records.Delivery]:

@@ -16,7 +16,7 @@ import signal
 import sys
 import tracemalloc
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -45,12 +45,6 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.fixture
 def file(folder: pathlib.Path) -> pathlib.Path:
     return folder / "schedules" / "signers.parquet"
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def plan(folder: pathlib.Path, more: str = "") -> campaigns.Campaign:

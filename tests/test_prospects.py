@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import pytest
 
 import build
 import test_digests
@@ -22,12 +19,6 @@ HOUR = dt.timedelta(hours=1)
 EARLY = {"timezone": "America/Los_Angeles", "hours": "Mon-Fri 09:00-17:00"}
 
 house = test_digests.house
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def letter(

@@ -8,7 +8,6 @@ import logging
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -115,12 +114,6 @@ def office(folder: pathlib.Path, book: ledger.Ledger, port: int, more: str = "")
 
 def health(one: mailing.Office) -> relay_health.Health:
     return relay_health.of(one.book, one.settings.mail)
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 async def test_a_relay_that_is_away_is_paused_probed_and_taken_up_again(

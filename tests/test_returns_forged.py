@@ -18,7 +18,6 @@ from deliverybot.mail import mailbox, message, passed
 template = test_returns.template
 room = test_returns.room
 both = test_returns.both
-book = test_forwards.book
 office = test_forwards.office
 
 

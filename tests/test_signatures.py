@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import pathlib
 import stat
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,12 +15,6 @@ from deliverybot import errors, keys, ledger, signatures
 
 NOW = build.NOW
 KEY = b"k" * 32
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import build
+import postgres
 from deliverybot import doubles, errors, ledger, model
 from deliverybot.ledger import records
 
@@ -19,13 +19,7 @@ NOTE: dict[str, Any] = {"who": "mira", "why": "looked", "now": NOW}
 FLAGGED, ACTIVE, HIDDEN = (model.Signature(one) for one in ("flagged", "active", "hidden"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgres_database"))
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        yield opened
+url = postgres.each_url
 
 
 def take(book: ledger.Ledger, *signers: model.Signer, wording: str = "I agree.") -> None:

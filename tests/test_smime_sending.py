@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
@@ -32,12 +31,6 @@ def sealer(authority: smime_tools.Authority, name: str) -> identity.Identity:
     found = identity.load(smime_tools.settings(authority.folder, smime_tools.section(name)))
     assert found is not None
     return found
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -107,12 +106,6 @@ def table(request: pytest.FixtureRequest) -> Table:
     name = "lite" if request.param == "sqlite" else "postgres_table"
     found: Table = request.getfixturevalue(name)
     return found
-
-
-@pytest.fixture
-def book(tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    with contextlib.closing(ledger.open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
-        yield opened
 
 
 def read(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
 import build
+import postgres
 from deliverybot import errors, ledger, signatures
 from deliverybot.ledger import records, suppressions
 
@@ -17,14 +16,13 @@ KEY = b"k" * 32
 CEO = "ceo@cloud.example"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[ledger.Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgres_database"))
-    with contextlib.closing(ledger.open_ledger(url)) as opened:
-        opened.know(KEY)
-        yield opened
+url = postgres.each_url
+
+
+@pytest.fixture
+def book(book: ledger.Ledger) -> ledger.Ledger:
+    book.know(KEY)
+    return book
 
 
 def one(book: ledger.Ledger, folder: pathlib.Path, slug: str = "faces") -> records.Delivery:
