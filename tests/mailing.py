@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import build
-from deliverybot import agenda, config, deliveries, ledger, mail
+from deliverybot import agenda, config, deliveries, errors, ledger, mail, model
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
+from deliverybot.mail import built
 
 #: Read by `config.load` in the tests that need an account.
 PASSWORD = "made-up"
+
+
+class Courier:
+    """Remembers what it was given, and answers as it is told."""
+
+    def __init__(
+        self,
+        answer: model.Reply | None = None,
+        *,
+        before: Callable[[], object] | None = None,
+        after: Callable[[], object] | None = None,
+    ) -> None:
+        self.answer = answer or build.reply()
+        self.before, self.after = before, after
+        self.given: list[tuple[bytes, str, str]] = []
+
+    async def hand_over(
+        self,
+        message: built.Built,
+        *,
+        sender: str,
+        recipient: str,
+        token: str,
+        on_handing_over: Callable[[], None],
+    ) -> model.Reply:
+        """Take one message."""
+        if self.before:
+            self.before()
+        await asyncio.sleep(0)
+        if self.answer.phase not in {"dot", "body"}:
+            return self.answer
+        on_handing_over()
+        self.given.append((b"".join(message.chunks()), sender, recipient))
+        if self.after:
+            self.after()
+        await asyncio.sleep(0)
+        return self.answer
+
+    async def check(self) -> list[errors.Fault]:
+        """Nothing to look at."""
+        return []
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclasses.dataclass

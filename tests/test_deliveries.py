@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import build
+import mailing
 from deliverybot import agenda, config, deliveries, errors, ledger, mail, model, outcomes
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
-from deliverybot.mail import built
 from deliverybot.mail import folder as folders
 
 NOW = build.NOW
@@ -28,50 +28,6 @@ MINUTE = dt.timedelta(minutes=1)
 @pytest.fixture
 def clock() -> build.Clock:
     return build.Clock()
-
-
-class Courier:
-    """Remembers what it was given, and answers as it is told."""
-
-    def __init__(
-        self,
-        answer: model.Reply | None = None,
-        *,
-        before: Callable[[], object] | None = None,
-        after: Callable[[], object] | None = None,
-    ) -> None:
-        self.answer = answer or build.reply()
-        self.before, self.after = before, after
-        self.given: list[tuple[bytes, str, str]] = []
-
-    async def hand_over(
-        self,
-        message: built.Built,
-        *,
-        sender: str,
-        recipient: str,
-        token: str,
-        on_handing_over: Callable[[], None],
-    ) -> model.Reply:
-        """Take one message."""
-        if self.before:
-            self.before()
-        await asyncio.sleep(0)
-        if self.answer.phase not in {"dot", "body"}:
-            return self.answer
-        on_handing_over()
-        self.given.append((b"".join(message.chunks()), sender, recipient))
-        if self.after:
-            self.after()
-        await asyncio.sleep(0)
-        return self.answer
-
-    async def check(self) -> list[errors.Fault]:
-        """Nothing to look at."""
-        return []
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 @dataclasses.dataclass
@@ -139,7 +95,7 @@ async def test_each_answer_leads_to_its_state(
     office: Callable[..., Office], reply: model.Reply, state: str
 ) -> None:
     one = office()
-    courier = Courier(reply)
+    courier = mailing.Courier(reply)
     await one.send(courier)
     (row,) = one.rows()
     assert row.state == state
@@ -153,7 +109,7 @@ async def test_each_answer_leads_to_its_state(
 
 async def test_what_was_sent_is_what_was_approved(office: Callable[..., Office]) -> None:
     one = office()
-    courier = Courier()
+    courier = mailing.Courier()
     assert await one.send(courier)
     ((raw, sender, recipient),) = courier.given
     (row,) = one.rows()
@@ -171,10 +127,10 @@ async def test_what_was_sent_is_what_was_approved(office: Callable[..., Office])
 
 async def test_a_second_try_sends_the_very_same_bytes(office: Callable[..., Office]) -> None:
     one = office()
-    later = Courier(build.reply(LATER, code=451))
+    later = mailing.Courier(build.reply(LATER, code=451))
     await one.send(later)
     one.clock.forward(days=1)
-    done = Courier()
+    done = mailing.Courier()
     await one.send(done)
     assert later.given == done.given
 
@@ -203,13 +159,13 @@ async def test_a_letter_goes_again_after_its_wait_and_not_before(
     office: Callable[..., Office],
 ) -> None:
     one = office()
-    await one.send(Courier(build.reply(LATER, phase="rcpt", retry_after=600.0)))
+    await one.send(mailing.Courier(build.reply(LATER, phase="rcpt", retry_after=600.0)))
     (row,) = one.rows()
     assert row.next_try == NOW + 10 * MINUTE
     one.clock.forward(minutes=9, seconds=59)
-    assert not await one.send(Courier())
+    assert not await one.send(mailing.Courier())
     one.clock.forward(seconds=1)
-    assert await one.send(Courier())
+    assert await one.send(mailing.Courier())
     assert one.rows()[0].state == "sent"
     assert one.rows()[0].attempts == 2
 
@@ -219,14 +175,14 @@ async def test_after_five_days_a_person_is_asked_and_may_begin_anew(
 ) -> None:
     one = office()
     later = build.reply(LATER, phase="rcpt", code=450)
-    await one.send(Courier(later))
+    await one.send(mailing.Courier(later))
     one.clock.forward(days=5)
-    await one.send(Courier(later))
+    await one.send(mailing.Courier(later))
     (row,) = one.rows()
     assert row.state == "human"
     one.book.deliveries.move(row, "held", who="mira", why="try again", now=one.clock())
     one.book.deliveries.approve(one.book.deliveries.get(row.id), who="mira", now=one.clock())
-    await one.send(Courier(later))
+    await one.send(mailing.Courier(later))
     assert one.rows()[0].state == "retrying"
 
 
@@ -234,28 +190,28 @@ async def test_a_relay_that_failed_charges_the_letter_nothing(
     office: Callable[..., Office],
 ) -> None:
     one = office(targets=("ceo", "cto"))
-    down = Courier(build.reply(LATER, phase="connect", code=0))
+    down = mailing.Courier(build.reply(LATER, phase="connect", code=0))
     assert await one.send(down)
     (row, _) = one.rows()
     assert (row.state, row.attempts, row.first_try) == ("approved", 0, None)
     assert row.next_try == NOW + outcomes.RELAY_PAUSE
-    up = Courier()
+    up = mailing.Courier()
     assert await one.send(up)
     assert [row.state for row in one.rows()] == ["approved", "sent"]
     one.clock.forward(days=6)
-    await one.send(Courier(build.reply(LATER, phase="rcpt", code=450)))
+    await one.send(mailing.Courier(build.reply(LATER, phase="rcpt", code=450)))
     assert one.rows()[0].state == "retrying", "its own five days begin now"
 
 
 async def test_the_patience_is_a_setting(office: Callable[..., Office]) -> None:
     one = office(mail='give_up = "1d"')
     later = build.reply(LATER, phase="rcpt", code=450)
-    await one.send(Courier(later))
+    await one.send(mailing.Courier(later))
     one.clock.forward(hours=23)
-    await one.send(Courier(later))
+    await one.send(mailing.Courier(later))
     assert one.rows()[0].state == "retrying"
     one.clock.forward(hours=5)
-    await one.send(Courier(later))
+    await one.send(mailing.Courier(later))
     assert one.rows()[0].state == "human"
 
 
@@ -263,8 +219,8 @@ async def test_a_letter_that_is_refused_does_not_stop_the_next(
     office: Callable[..., Office],
 ) -> None:
     one = office(targets=("ceo", "cto"))
-    assert await one.send(Courier(build.reply(REFUSED, phase="rcpt", code=550)))
-    assert await one.send(Courier())
+    assert await one.send(mailing.Courier(build.reply(REFUSED, phase="rcpt", code=550)))
+    assert await one.send(mailing.Courier())
     assert [row.state for row in one.rows()] == ["refused", "sent"]
 
 
@@ -281,9 +237,9 @@ async def test_a_letter_waits_for_the_targets_hours(office: Callable[..., Office
     at, why = agenda.when(row, plan, NOW)  # Monday 15:00 UTC is 07:00 there
     assert at == NOW + dt.timedelta(hours=2)
     assert "outside office hours" in why
-    assert not await deliveries.send_one(one.book, Courier(), desk)
+    assert not await deliveries.send_one(one.book, mailing.Courier(), desk)
     one.clock.forward(hours=2)
-    assert await deliveries.send_one(one.book, Courier(), desk)
+    assert await deliveries.send_one(one.book, mailing.Courier(), desk)
 
 
 def test_the_next_try_and_the_hours_are_both_kept(office: Callable[..., Office]) -> None:
@@ -309,7 +265,7 @@ async def test_what_lost_its_campaign_or_target_is_not_sent(
     at, why = agenda.when(row, known.get("faces"), NOW)
     assert at is None
     assert f"no {gone}" in why
-    courier = Courier()
+    courier = mailing.Courier()
     assert not await deliveries.send_one(one.book, courier, desk)
     assert courier.given == []
     assert one.rows()[0].state == "approved"
@@ -322,7 +278,7 @@ async def test_the_budget_of_an_address_is_kept_over_campaigns(
     other = build.campaign(one.folder, "other", target='budget = "1/week"')
     known = {"faces": one.plan, "other": other}
     desk = dataclasses.replace(one.desk, campaigns=known)
-    courier = Courier()
+    courier = mailing.Courier()
     assert await deliveries.send_one(one.book, courier, desk)
     build.grow(one.book, other, 100)
     one.approve()
@@ -338,7 +294,7 @@ async def test_no_more_letters_leave_in_an_hour_than_the_settings_say(
     office: Callable[..., Office],
 ) -> None:
     one = office(mail="per_hour = 2", targets=("a", "b", "c"))
-    courier = Courier()
+    courier = mailing.Courier()
     assert await one.send(courier)
     one.clock.forward(minutes=30)
     assert await one.send(courier)
@@ -352,7 +308,7 @@ async def test_no_more_letters_leave_in_an_hour_than_the_settings_say(
 
 async def test_connections_at_once_keep_to_the_rate(office: Callable[..., Office]) -> None:
     one = office(mail="per_hour = 2", targets=tuple("abcdef"))
-    courier = Courier()
+    courier = mailing.Courier()
     await asyncio.gather(*(one.send(courier) for _ in range(6)))
     assert len(courier.given) == 2
     assert [row.state for row in one.rows()] == ["sent"] * 2 + ["approved"] * 4
@@ -362,7 +318,7 @@ async def test_connections_at_once_send_each_letter_once(
     office: Callable[..., Office],
 ) -> None:
     one = office(targets=tuple("abcdef"))
-    courier = Courier()
+    courier = mailing.Courier()
 
     async def all_of_them() -> None:
         while await one.send(courier):
@@ -387,7 +343,7 @@ async def test_a_pdf_that_is_not_the_approved_one_goes_back_to_held(
     pdf.unlink()
     if damage == "changed":
         pdf.write_bytes(b"%PDF-1.7 something else")
-    courier = Courier()
+    courier = mailing.Courier()
     assert not await one.send(courier)
     assert courier.given == []
     (row,) = one.rows()
@@ -403,7 +359,7 @@ async def test_words_that_are_not_the_approved_ones_go_back_to_held(
 ) -> None:
     one = office()
     build.put(one.book, "delivery", one.rows()[0].id, **{column: "else@evil.example"})
-    courier = Courier()
+    courier = mailing.Courier()
     await one.send(courier)
     assert courier.given == []
     assert one.rows()[0].state == "held"
@@ -415,7 +371,7 @@ async def test_a_broken_letter_does_not_stand_in_the_way_of_the_next(
 ) -> None:
     one = office(targets=("ceo", "cto"))
     (one.folder / "var" / one.rows()[0].pdf).unlink()
-    courier = Courier()
+    courier = mailing.Courier()
     assert await one.send(courier)
     assert [row.state for row in one.rows()] == ["held", "sent"]
 
@@ -424,7 +380,7 @@ async def test_a_message_that_is_too_large_waits_for_a_person(
     office: Callable[..., Office],
 ) -> None:
     one = office(mail='max_message = "1 KB"')
-    courier = Courier()
+    courier = mailing.Courier()
     assert await one.send(courier)
     (row,) = one.rows()
     assert courier.given == []
@@ -444,7 +400,7 @@ async def test_a_row_moved_by_somebody_else_just_now_is_left_alone(
     monkeypatch.setattr(
         one.book.deliveries, "ready", lambda _, *, after=0, most: [] if after else seen
     )
-    assert not await one.send(Courier())
+    assert not await one.send(mailing.Courier())
     assert one.rows()[0].state == "cancelled"
 
 
@@ -460,7 +416,7 @@ async def cancelled_at(one: Office, *, over: bool) -> None:
             raise LookupError("no task")
         task.cancel()
 
-    courier = Courier(after=stop) if over else Courier(before=stop)
+    courier = mailing.Courier(after=stop) if over else mailing.Courier(before=stop)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(one.send(courier))
 
@@ -470,7 +426,7 @@ async def test_a_stop_before_the_dot_sends_it_back(office: Callable[..., Office]
     await cancelled_at(one, over=False)
     (row,) = one.rows()
     assert (row.state, row.handed_at, row.owner) == ("approved", None, "")
-    assert await one.send(Courier())
+    assert await one.send(mailing.Courier())
 
 
 async def test_a_stop_after_the_dot_is_unsure_and_stays_so(
@@ -481,7 +437,7 @@ async def test_a_stop_after_the_dot_is_unsure_and_stays_so(
     (row,) = one.rows()
     assert (row.state, row.handed_at) == ("unsure", NOW)
     one.clock.forward(days=30)
-    courier = Courier()
+    courier = mailing.Courier()
     assert not await one.send(courier)
     assert deliveries.recover(one.book, one.desk, alone=True) == []
     assert one.rows()[0].state == "unsure"
@@ -498,13 +454,13 @@ async def test_a_worker_that_lost_its_claim_sends_nothing(
     def taken_over() -> None:
         assert deliveries.recover(one.book, rival, alone=True) == []
 
-    courier = Courier(before=taken_over)
+    courier = mailing.Courier(before=taken_over)
     assert await one.send(courier)
     assert courier.given == []
     (row,) = one.rows()
     assert (row.state, row.attempts) == ("approved", 1)
     assert [t.phase for t in one.book.deliveries.attempts(row.id)] == ["crash"]
-    done = Courier()
+    done = mailing.Courier()
     await deliveries.send_one(one.book, done, rival)
     assert len(done.given) == 1
 
@@ -530,7 +486,7 @@ async def test_a_worker_taken_for_dead_after_the_dot_tells_the_answer(
         found.append([row.id for row in deliveries.recover(one.book, rival, alone=True)])
         assert one.rows()[0].state == "unsure"
 
-    await one.send(Courier(after=taken_over))
+    await one.send(mailing.Courier(after=taken_over))
     (row,) = one.rows()
     assert found == [[row.id]]
     assert row.state == "sent"
@@ -622,7 +578,7 @@ async def test_a_ledger_that_cannot_write_the_intent_stops_the_letter(
         raise errors.LedgerError("no room on the disk")
 
     monkeypatch.setattr(one.book.deliveries, "hand_over", full)
-    courier = Courier()
+    courier = mailing.Courier()
     with pytest.raises(errors.LedgerError, match="no room"):
         await one.send(courier)
     assert courier.given == []

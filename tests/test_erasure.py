@@ -36,10 +36,8 @@ from deliverybot import (
     outcomes,
     returns,
     signatures,
-    steps,
     traces,
 )
-from deliverybot import campaign as campaigns
 from deliverybot import inbox as boxes
 from deliverybot.ledger import records
 from deliverybot.mail import folder, frozen
@@ -75,51 +73,20 @@ def lines(count: int, *, hers: str = HERS) -> list[str]:
     return rows
 
 
-@dataclasses.dataclass
-class Desk:
+class Desk(bulk.Bulk):
     """A campaign read from its own file, and the daemon's steps."""
-
-    book: ledger.Ledger
-    folder: pathlib.Path
-    plan: campaigns.Campaign
-    clock: build.Clock
-    environ: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def settings(self) -> config.Settings:
         return config.load(self.folder / "config.toml", environ=self.environ)
 
-    @property
-    def works(self) -> steps.Works:
-        return build.works(self.book, [self.plan], self.settings, self.clock)
-
-    @property
-    def row(self) -> records.Delivery:
-        return self.book.deliveries.select()[0]
-
     def write(self, rows: list[str], slug: str = "faces") -> None:
         file = self.folder / "schedules" / f"{slug}.csv"
         file.write_text("\n".join([HEAD, *rows, ""]))
 
-    def approve(self) -> None:
-        for row in self.book.deliveries.select(states=["held"]):
-            self.book.deliveries.approve(row, who="mira", now=self.clock())
-
-    async def freeze(self) -> records.Delivery:
-        await self.works.freeze()
-        return self.row
-
     async def send(self) -> records.Delivery:
         self.approve()
-        await self.works.send()
-        return self.row
-
-    def relay(self, server: smtp_server.Server) -> None:
-        for key, value in (
-            ("TRANSPORT", "smtp"), ("HOST", "127.0.0.1"), ("PORT", str(server.port)),
-            ("SECURITY", "none"), ("CONNECTIONS", "1"),
-        ):  # fmt: skip
-            self.environ[f"DELIVERYBOT_MAIL__{key}"] = value
+        return await super().send()
 
     def erase(self, address: str = ADDRESS) -> list[erasure.Receipt]:
         found = erasure.find(self.book, address)

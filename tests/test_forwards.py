@@ -9,49 +9,17 @@ import dataclasses
 import email
 import email.policy
 import pathlib
-from collections.abc import Callable
 
 import pytest
 
 import build
+import mailing
 import returns as samples
-from deliverybot import agenda, config, errors, forwards, inbox, ledger, model, returns, signatures
+from deliverybot import agenda, config, forwards, inbox, ledger, model, returns, signatures
 from deliverybot.ledger import records
-from deliverybot.mail import built, passed, returned
+from deliverybot.mail import passed, returned
 
 INBOX = '\n[inbox]\nkind = "maildir"\npath = "Maildir"\nforward_to = "mira@campaigns.example"\n'
-
-
-class Courier:
-    """Remembers what it was given, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.answer = build.reply()
-        self.given: list[tuple[bytes, str, str]] = []
-        self.after: Callable[[], object] = lambda: None
-
-    async def hand_over(
-        self,
-        message: built.Built,
-        *,
-        sender: str,
-        recipient: str,
-        token: str,
-        on_handing_over: Callable[[], None],
-    ) -> model.Reply:
-        if self.answer.phase != "dot":
-            return self.answer
-        on_handing_over()
-        self.given.append((b"".join(message.chunks()), sender, recipient))
-        self.after()
-        await asyncio.sleep(0)
-        return self.answer
-
-    async def check(self) -> list[errors.Fault]:
-        return []
-
-    async def close(self) -> None:
-        return
 
 
 @dataclasses.dataclass
@@ -59,7 +27,7 @@ class Office:
     book: ledger.Ledger
     desk: agenda.Desk
     clock: build.Clock
-    courier: Courier
+    courier: mailing.Courier
 
     async def take(self, raw: bytes) -> records.Return:
         arrived = inbox.Arrived(raw=raw, cursor="x")
@@ -88,7 +56,7 @@ def office(book: ledger.Ledger, tmp_path: pathlib.Path) -> Office:
     build.put(book, "delivery", 1, state="sent", handed_at=build.NOW, sent_at=build.NOW)
     clock = build.Clock()
     desk = agenda.Desk(settings=settings, campaigns={}, owner="w1", clock=clock)
-    return Office(book, desk, clock, Courier())
+    return Office(book, desk, clock, mailing.Courier())
 
 
 async def test_an_answer_goes_to_the_person_with_the_mail_as_it_came(office: Office) -> None:
