@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from deliverybot import agenda, errors, hours, ledger, outlets, render, rules
+from deliverybot import agenda, errors, hours, ledger, render, rules
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
 
@@ -66,10 +66,10 @@ def sayable(rule: rules.PostRules, facts: render.Facts) -> render.Facts:
 
 
 def linked(
-    campaign: campaigns.Campaign, rule: rules.PostRules, outlet: outlets.Outlet, text: str
+    campaign: campaigns.Campaign, rule: rules.PostRules, links: Sequence[str]
 ) -> list[errors.Fault]:
-    """Name the link in a text that is to have none."""
-    found = [] if rule.link else outlet.links(text)
+    """Name the first of a text's `links` where it is to have none."""
+    found = [] if rule.link else links
     if not found:
         return []
     what = f"{found[0]!r} is a link on {rule.outlet}, where this campaign wants none"

@@ -10,7 +10,17 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-from deliverybot import allowances, cards, config, errors, milestones, model, outlets, render
+from deliverybot import (
+    allowances,
+    asking,
+    cards,
+    config,
+    errors,
+    milestones,
+    model,
+    outlets,
+    render,
+)
 from deliverybot import campaign as campaigns
 
 
@@ -55,8 +65,13 @@ def faults(
             known = render.check(folder, (rule.template,))
             found += [fault for fault in wrong if fault not in known]
             continue
-        found += allowances.linked(campaign, rule, outlet, text.text)
-        one = _fit(campaign, rule, outlet, text.text, count)
+        try:
+            counted = asking.measure(outlet, _draft(campaign, text.text))
+        except errors.OutgoingError as error:
+            found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
+            continue
+        found += allowances.linked(campaign, rule, counted.links)
+        one = _fit(campaign, rule, counted, count)
         fault = one and one.fault()
         found += [fault] if fault else []
     # Outlets with one template have one fault.
@@ -81,10 +96,16 @@ def fit(
     count: int,
     settings: config.Settings,
 ) -> Fit | None:
-    """Return how one post fits; None where its outlet has no limit or cannot be opened."""
+    """Return how one post fits; None where its outlet has no limit or cannot be asked."""
     text = _text(campaign, rule, facts, count, settings)
     outlet = next((one for told, one in _outlets(campaign, settings) if told is rule), None)
-    return _fit(campaign, rule, outlet, text.text, count) if outlet else None
+    if outlet is None:
+        return None
+    try:
+        counted = asking.measure(outlet, _draft(campaign, text.text))
+    except errors.OutgoingError:
+        return None
+    return _fit(campaign, rule, counted, count)
 
 
 def _outlets(
@@ -119,16 +140,19 @@ def _foreseen(campaign: campaigns.Campaign, facts: render.Facts, count: int) -> 
 def _fit(
     campaign: campaigns.Campaign,
     rule: campaigns.PostRules,
-    outlet: outlets.Outlet,
-    text: str,
+    counted: asking.Measured,
     count: int,
 ) -> Fit | None:
-    if outlet.limit is None:
+    if counted.limit is None:
         return None
     return Fit(
         outlet=rule.outlet,
         template=f"letters/{campaign.letter}/{rule.template}",
         figure=milestones.largest(campaign, count),
-        length=outlet.length(text),
-        limit=outlet.limit,
+        length=counted.length,
+        limit=counted.limit,
     )
+
+
+def _draft(campaign: campaigns.Campaign, text: str) -> outlets.Draft:
+    return outlets.Draft(key="", text=text, campaign=campaign.slug, language=campaign.language)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from deliverybot import (
     allowances,
+    asking,
     cards,
     config,
     errors,
@@ -79,11 +80,8 @@ async def _frozen(
     )
     faults, cost = list(text.faults), 0
     if not any(fault.level == "fault" for fault in faults):
-        outlet = outlets.open_outlet(row.outlet, settings)
-        faults += _length(outlet, text.text)
-        cost = outlet.cost(_draft(row, campaign, text.text))
-        faults += allowances.linked(campaign, rule, outlet, text.text)
-        faults += allowances.too_dear(book, row, rule, cost)
+        cost, wrong = _counted(book, row, campaign, text.text, settings)
+        faults += wrong
     card = cards.Card(faults=[])
     if rule.card:
         card = await cards.make(campaign, rule.card_theme, facts, settings)
@@ -154,13 +152,48 @@ def rule_of(campaign: campaigns.Campaign, outlet: str) -> campaigns.PostRules | 
     return allowances.rule_of(campaign, outlet)
 
 
-def _draft(row: records.Post, campaign: campaigns.Campaign, text: str) -> outlets.Draft:
+def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
+    """Return a post as it is frozen in the ledger."""
+    return outlets.Draft(
+        key=row.key,
+        text=row.text,
+        campaign=row.campaign,
+        image=book.news.picture(row.image) if row.image else b"",
+        alt=row.alt,
+        language=row.language,
+        crossed_at=row.crossed_at,
+        first_try=row.first_try,
+    )
+
+
+def _unwritten(row: records.Post, campaign: campaigns.Campaign, text: str) -> outlets.Draft:
     return outlets.Draft(key=row.key, text=text, campaign=campaign.slug, language=campaign.language)
 
 
-def _length(outlet: outlets.Outlet, text: str) -> list[errors.Fault]:
-    long = outlet.length(text)
-    if outlet.limit is None or long <= outlet.limit:
+def _counted(
+    book: ledger.Ledger,
+    row: records.Post,
+    campaign: campaigns.Campaign,
+    text: str,
+    settings: config.Settings,
+) -> tuple[int, list[errors.Fault]]:
+    """Return what a post costs, and what keeps it from its network."""
+    rule = rule_of(campaign, row.outlet)
+    if rule is None:
+        raise AssertionError("write_one has looked")
+    try:
+        outlet = outlets.open_outlet(row.outlet, settings)
+        found = asking.measure(outlet, _unwritten(row, campaign, text))
+    except errors.DeliverybotError as error:
+        return 0, [errors.Fault(level="fault", what=str(error), hint=error.hint)]
+    faults = _length(found)
+    faults += allowances.linked(campaign, rule, found.links)
+    faults += allowances.too_dear(book, row, rule, found.cost)
+    return found.cost, faults
+
+
+def _length(found: asking.Measured) -> list[errors.Fault]:
+    if found.limit is None or found.length <= found.limit:
         return []
-    what = f"the post has {long} characters as the network counts, {outlet.limit} fit"
+    what = f"the post has {found.length} characters as the network counts, {found.limit} fit"
     return [errors.Fault(level="fault", what=what, hint="shorten the post's template")]

@@ -15,9 +15,9 @@ import contextlib
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from deliverybot import allowances, config, errors, ledger, model, outlets, posts, rests
+from deliverybot import allowances, asking, config, errors, ledger, model, outlets, posts, rests
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import queue, records
 
@@ -29,6 +29,20 @@ BACKOFF = (1, 5, 15, 60)
 LOOKS = (0, 2, 15, 120)
 #: How long a claim lasts: far beyond any outlet's own deadline.
 LEASE = dt.timedelta(minutes=10)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What is to be written down of one try."""
+
+    row: records.Post
+    claim: queue.Claim
+    reply: model.Reply
+    at: dt.datetime
+    #: Whether the answer was lost, whatever was found out after it.
+    doubt: bool = False
+    #: Where a post ends that is no news any more and is not there.
+    past: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,36 +60,71 @@ class Desk:
     leaving: Callable[[], None] = lambda: None
     #: Tells that nothing new is to be begun.
     stopping: Callable[[], bool] = lambda: False
+    #: Answers that the ledger could not take.
+    owed: list[Word] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Try:
+    """One post in hand."""
+
+    outlet: outlets.Outlet
+    #: As it was before it was claimed.
+    row: records.Post
+    post: outlets.Draft
+    #: As in `Word`, and why.
+    past: str
+    why: str
+    #: Millionths of a dollar.
+    cost: int
+    #: Whether anything of it may be out.
+    out: bool = False
 
 
 async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
     """Publish every approved post, each outlet at its own pace: none waits for another."""
     now = desk.clock()
+    settle_owed(book, desk)
     posts.drop_stale(book, desk.campaigns, now)
-    waiting = collections.defaultdict[str, list[records.Post]](list)
     left_alone = {rest.outlet for rest in rests.standing(book, desk.settings, now)}
-    for row in book.posts.ready(now):
-        if row.outlet in left_alone or not posts.wanted(row, desk.campaigns):
-            continue
-        if allowances.opens(desk.campaigns[row.campaign], row.outlet, now) <= now:
-            waiting[row.outlet].append(row)
-    troubles = await asyncio.gather(
-        *(_in_turn(book, rows, desk) for rows in waiting.values()), return_exceptions=True
-    )
+    ready = [
+        row
+        for row in book.posts.ready(now)
+        if row.outlet not in left_alone
+        and posts.wanted(row, desk.campaigns)
+        and allowances.opens(desk.campaigns[row.campaign], row.outlet, now) <= now
+    ]
+
+    async def publish(row: records.Post) -> bool:
+        return not desk.stopping() and await publish_one(book, row, desk)
+
+    await _apart(ready, publish)
+
+
+async def _apart(
+    rows: Sequence[records.Post], work: Callable[[records.Post], Awaitable[bool]]
+) -> None:
+    """Do something for the posts of each outlet in turn, until it says False; no outlet waits.
+
+    Trouble with one outlet is raised once all are through.
+    """
+    waiting = collections.defaultdict[str, list[records.Post]](list)
+    for row in rows:
+        waiting[row.outlet].append(row)
+
+    async def in_turn(rows: Sequence[records.Post]) -> None:
+        for row in rows:
+            if not await work(row):
+                return
+
+    troubles = await asyncio.gather(*map(in_turn, waiting.values()), return_exceptions=True)
     for trouble in troubles:
         if trouble is not None:
             raise trouble
 
 
-async def _in_turn(book: ledger.Ledger, rows: list[records.Post], desk: Desk) -> None:
-    """Publish the posts of one outlet, until it asks for rest."""
-    for row in rows:
-        if desk.stopping() or not await publish_one(book, row, desk):
-            return
-
-
 async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
-    """Publish one approved post; False where its outlet takes no other one now.
+    """Publish one approved post; False where its outlet takes no other one now, or says nothing.
 
     1. Claim it: commit `sending` with the key in use.
     2. Where it was tried before, look whether it is there.
@@ -85,34 +134,70 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
 
     A crash between 1 and 5 leaves `sending`; `recover` asks the outlet.
     """
-    now = desk.clock()
-    outlet = _outlet(book, row, desk, now)
-    if outlet is None:
+    this = _taken(book, row, desk)
+    if this is None:
         return True
-    post = draft(book, row)
-    # What may be there was paid by its own day's price.
-    cost = row.cost if row.handed_at else outlet.cost(post)
-    if not _affordable(book, row, cost, desk, now):
-        return True
+    cost, now = this.cost, desk.clock()
     spend = _rule(row, desk).most_spent if cost else None
-    past, why = _past(book, row, desk, now)
     claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now, spend=spend)
     if claim is None:
         return True
-    post = dataclasses.replace(post, first_try=row.first_try or claim.at)
+    this.post = dataclasses.replace(this.post, first_try=row.first_try or claim.at)
     try:
-        reply = await _handed(book, outlet, row, post, desk, past=why)
+        reply = await _handed(book, this, desk)
+        # Each post would wait as long for an answer, and the posts of the next round with it.
+        silent = not reply.code and reply.outcome in {model.Outcome.UNSURE, model.Outcome.LATER}
+        doubt = reply.outcome is model.Outcome.UNSURE
+        if doubt and this.out:
+            reply = _settled(await look(this.outlet, this.post), reply)
     except asyncio.CancelledError:
-        reply = model.Reply(
-            outcome=model.Outcome.UNSURE, phase="stop", text="deliverybot was stopped"
-        )
-        _settle(book, row, claim, reply, desk)
+        word = Word(row=row, claim=claim, reply=_stopped(this), at=desk.clock(), doubt=this.out)
+        with contextlib.suppress(errors.LedgerError):  # the next start asks the network
+            _settle(book, word, desk)
         raise
-    doubt = reply.outcome is model.Outcome.UNSURE
-    if doubt and reply.phase != "look":
-        reply = _settled(await look(outlet, post), reply)
-    _settle(book, row, claim, reply, desk, doubt=doubt, past=past)
-    return not rests.note(book, row.outlet, reply, desk.settings, desk.clock())
+    at = desk.clock()
+    desk.owed.append(Word(row=row, claim=claim, reply=reply, at=at, doubt=doubt, past=this.past))
+    try:
+        settle_owed(book, desk)
+    except errors.LedgerError:
+        log.error("post %d on %s cannot be written down yet: %s", row.id, row.outlet, reply)  # noqa: TRY400 - the ledger's trouble is told by whoever called
+        raise
+    return not rests.note(book, row.outlet, reply, desk.settings, at) and not silent
+
+
+def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
+    """Return a post that may go now; None, and it is held, where it may not."""
+    now = desk.clock()
+    if row.approved_digest != posts.digest_of(row):
+        _hold(book, row, "the post is not the one that was approved", now)
+        return None
+    post = posts.draft(book, row)
+    try:
+        outlet = desk.outlets.get(row.outlet)
+        # What may be there was paid by its own day's price.
+        cost = row.cost if row.handed_at else asking.measure(outlet, post).cost
+    except errors.DeliverybotError as error:
+        _hold(book, row, str(error), now)
+        return None
+    if not _affordable(book, row, cost, desk, now):
+        return None
+    past, why = _past(book, row, desk, now)
+    return _Try(outlet=outlet, row=row, post=post, cost=cost, past=past, why=why)
+
+
+def _stopped(this: _Try) -> model.Reply:
+    outcome = model.Outcome.UNSURE if this.out else model.Outcome.LATER
+    return model.Reply(outcome=outcome, phase="stop", text="deliverybot was stopped")
+
+
+def settle_owed(book: ledger.Ledger, desk: Desk) -> None:
+    """Write down the answers that the ledger could not take; raises LedgerError while it cannot.
+
+    A crash before that leaves `sending`, as if the answer had been lost.
+    """
+    while desk.owed:
+        _settle(book, desk.owed[0], desk)
+        del desk.owed[0]
 
 
 def _past(book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime) -> tuple[str, str]:
@@ -127,20 +212,6 @@ def _past(book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime) 
         return "superseded", queue.OUTRUN
     why = posts.stale(row, desk.campaigns.get(row.campaign), now)
     return ("cancelled", why) if why and book.posts.doubtful(row) else ("", "")
-
-
-def _outlet(
-    book: ledger.Ledger, row: records.Post, desk: Desk, now: dt.datetime
-) -> outlets.Outlet | None:
-    """Return where an approved post goes; None, and it is held, where it may not go."""
-    if row.approved_digest != posts.digest_of(row):
-        _hold(book, row, "the post is not the one that was approved", now)
-        return None
-    try:
-        return desk.outlets.get(row.outlet)
-    except errors.DeliverybotError as error:
-        _hold(book, row, str(error), now)
-        return None
 
 
 def _affordable(
@@ -166,46 +237,38 @@ def _rule(row: records.Post, desk: Desk) -> campaigns.PostRules:
     return told or campaigns.PostRules(outlet=row.outlet)
 
 
-async def _handed(
-    book: ledger.Ledger,
-    outlet: outlets.Outlet,
-    row: records.Post,
-    post: outlets.Draft,
-    desk: Desk,
-    *,
-    past: str,
-) -> model.Reply:
+async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
     """Hand a post to its network, unless it is there, or may be and would be there twice.
 
-    `row` is as it was before it was claimed; what is `past`, for a reason, is only looked for.
+    What is past is only looked for.
     """
-    if row.attempts:
-        found = await look(outlet, post)
+    if this.row.attempts:
+        found = await look(this.outlet, this.post)
         if found.there:
             return model.Reply(
                 outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
             )
-        unknown = found.there is None and (past or not found.harmless)
-        if unknown and book.posts.doubtful(row):
+        unknown = found.there is None and (this.past or not found.harmless)
+        if unknown and book.posts.doubtful(this.row):
             text = "an earlier try may be there, and the network cannot tell"
             return model.Reply(outcome=model.Outcome.UNSURE, phase="look", text=text)
-    if past:
-        text = f"it is not there; {past}"
+    if this.past:
+        text = f"it is not there; {this.why}"
         return model.Reply(outcome=model.Outcome.REFUSED, phase="look", text=text)
     try:
         desk.leaving()
     except errors.NotMarked as error:
         return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
-    return await outlet.publish(post)
+    this.out = True
+    return await asking.publish(this.outlet, this.post)
 
 
 async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
     """Ask the network for a post; an outlet that fails at that knows nothing."""
-    try:
-        return await outlet.find(post)
-    except Exception as error:  # noqa: BLE001 - a network's or a stranger's code
-        log.warning("post %s: %s cannot say: %s", post.key, outlet.name, type(error).__name__)
-        return outlets.Evidence(there=None)
+    found, trouble = await asking.find(outlet, post)
+    if trouble:
+        log.warning("post %s: %s cannot say: it %s", post.key, outlet.name, trouble)
+    return found
 
 
 def _settled(found: outlets.Evidence, reply: model.Reply) -> model.Reply:
@@ -228,39 +291,46 @@ async def recover(book: ledger.Ledger, desk: Desk, *, alone: bool) -> list[recor
     Returns the rows that are unsure from now on.
     """
     unsure = []
-    for row in book.posts.orphans(desk.clock(), alone=alone, owner=desk.owner):
+    known = {word.row.id for word in desk.owed}
+
+    async def settle(row: records.Post) -> bool:
+        if row.id in known:
+            return True
         claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
         reply = model.Reply(
             outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting"
         )
         reply = _settled(await _found(book, row, desk), reply)
-        ours = _settle(book, row, claim, reply, desk, doubt=True)
-        if ours and reply.outcome is model.Outcome.UNSURE:
+        word = Word(row=row, claim=claim, reply=reply, at=desk.clock(), doubt=True)
+        if _settle(book, word, desk) and reply.outcome is model.Outcome.UNSURE:
             unsure.append(row)
-    await _look_again(book, desk)
+        return True
+
+    await _apart(book.posts.orphans(desk.clock(), alone=alone, owner=desk.owner), settle)
+    await _apart(book.posts.select(states=("unsure",)), lambda row: _look_again(book, row, desk))
     return unsure
 
 
-async def _look_again(book: ledger.Ledger, desk: Desk) -> None:
-    """Look for doubtful posts, a few times at growing distance."""
-    for row in book.posts.select(states=("unsure",)):
-        now = desk.clock()
-        since = row.looked_at - (row.handed_at or row.looked_at) if row.looked_at else None
-        done = 0 if since is None else sum(since >= dt.timedelta(minutes=n) for n in LOOKS)
-        if done >= len(LOOKS) or row.handed_at is None:
-            continue
-        if now < row.handed_at + dt.timedelta(minutes=LOOKS[done]):
-            continue
-        found = await _found(book, row, desk)
-        book.posts.note(row, looked_at=now)
-        reply = _settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
-        if reply.outcome is model.Outcome.UNSURE:
-            continue
-        state, values = outcome(row, reply, now)
-        why = reply.text.removeprefix("; ")
-        with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
-            book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
-            log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
+async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
+    """Look for a doubtful post, a few times at growing distance; False where nobody could say."""
+    now = desk.clock()
+    since = row.looked_at - (row.handed_at or row.looked_at) if row.looked_at else None
+    done = 0 if since is None else sum(since >= dt.timedelta(minutes=n) for n in LOOKS)
+    if done >= len(LOOKS) or row.handed_at is None:
+        return True
+    if now < row.handed_at + dt.timedelta(minutes=LOOKS[done]):
+        return True
+    found = await _found(book, row, desk)
+    book.posts.note(row, looked_at=now)
+    reply = _settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
+    if reply.outcome is model.Outcome.UNSURE:
+        return False
+    state, values = outcome(row, reply, now)
+    why = reply.text.removeprefix("; ")
+    with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
+        book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
+        log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
+    return True
 
 
 async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.Evidence:
@@ -269,21 +339,7 @@ async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.
     except errors.DeliverybotError as error:
         log.warning("post %d: %s", row.id, error)
         return outlets.Evidence(there=None)
-    return await look(outlet, draft(book, row))
-
-
-def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
-    """Return a post as it is frozen in the ledger."""
-    return outlets.Draft(
-        key=row.key,
-        text=row.text,
-        campaign=row.campaign,
-        image=book.news.picture(row.image) if row.image else b"",
-        alt=row.alt,
-        language=row.language,
-        crossed_at=row.crossed_at,
-        first_try=row.first_try,
-    )
+    return await look(outlet, posts.draft(book, row))
 
 
 # --- writing it down ----------------------------------------------------------------------------
@@ -298,33 +354,23 @@ def _hold(
         book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=values)
 
 
-def _settle(
-    book: ledger.Ledger,
-    row: records.Post,
-    claim: queue.Claim,
-    reply: model.Reply,
-    desk: Desk,
-    *,
-    doubt: bool = False,
-    past: str = "",
-) -> bool:
+def _settle(book: ledger.Ledger, word: Word, desk: Desk) -> bool:
     """Write the answer down, unless another worker's word counts by now.
 
-    What was in `doubt` stays so in the log of tries, whatever was found out after it.
-    What is `past` and not there ends so.
+    What was in doubt stays so in the log of tries.
     """
-    now = desk.clock()
-    state, values = outcome(row, reply, now)
-    if past and state == "refused":
-        state, values = past, {"handed_at": None}  # it is not there, and costs nothing
+    row, reply = word.row, word.reply
+    state, values = outcome(row, reply, word.at)
+    if word.past and state == "refused":
+        state, values = word.past, {"handed_at": None}  # it is not there, and costs nothing
     said = reply
-    if doubt and state != "posted":
+    if word.doubt and state != "posted":
         # It may be there: nobody writes another text for it.
-        values |= {"handed_at": row.handed_at or claim.at or now}
+        values |= {"handed_at": row.handed_at or word.claim.at or word.at}
         said = dataclasses.replace(reply, outcome=model.Outcome.UNSURE)
     try:
-        book.posts.settle(claim, said, state, who=desk.owner, now=now, values=values)
-    except errors.LostClaim:
+        book.posts.settle(word.claim, said, state, who=desk.owner, now=word.at, values=values)
+    except (errors.LostClaim, errors.WrongState):
         log.warning("post %d was taken over by another worker; its word counts", row.id)
         return False
     level = logging.INFO if state == "posted" else logging.WARNING

@@ -7,6 +7,7 @@ next call; so any of them may be cut off, or called too often.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
@@ -242,7 +243,7 @@ class Works:
         return lambda row: digests.is_current(self.book, present, row)
 
     async def _write_all(self) -> list[Exception]:
-        """Write every post; return the trouble with the machine that some of them had."""
+        """Write every post; return the trouble that some of them had."""
         troubles: list[Exception] = []
         pending = self.book.posts.select(states=_MAKEABLE)
         present = self._present()
@@ -251,7 +252,7 @@ class Works:
                 break
             try:
                 await self._write(post, present)
-            except errors.ChildEnded as error:  # other posts go on
+            except Exception as error:  # noqa: BLE001 - it holds up no other; raised by `freeze`
                 troubles.append(error)
         return troubles
 
@@ -289,6 +290,8 @@ class Works:
 
     async def rest(self) -> None:
         """Take leave of the relay and the networks; what comes next connects again."""
+        with contextlib.suppress(errors.LedgerError):  # the next start asks the networks
+            publishing.settle_owed(self.book, self._news)
         await self._transport.close()
         await self._news.outlets.close()
 

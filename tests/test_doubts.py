@@ -5,7 +5,10 @@ What the network says of its own posts is written down here answer by answer; al
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import pathlib
+import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +16,7 @@ from click import testing
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import cli, outlets, publishing
+from deliverybot import cli, errors, outlets, publishing
 from deliverybot.ledger import records
 from test_publishing import UNKNOWN, House, Said, made, only
 
@@ -189,3 +192,99 @@ async def test_a_persons_again_posts_old_news_but_not_after_newer(
     await publish(house)
     assert house.book.posts.get(first.id).state == state
     assert len(house.fake.requests) == (2 if state == "posted" else 1)
+
+
+# --- a ledger that cannot be written, a stop, an outlet that fails --------------------------------
+
+
+@contextlib.contextmanager
+def no_room(house: House) -> Iterator[None]:
+    """Let the database refuse to write down what became of a post, as a full disk does."""
+    file = house.options.state / "deliverybot.db"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute(
+            "CREATE TRIGGER no_room BEFORE UPDATE ON posts WHEN OLD.state = 'sending'"
+            " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+        yield
+        database.execute("DROP TRIGGER no_room")
+
+
+async def test_an_answer_that_the_ledger_cannot_take_is_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The network takes the post and cannot be asked for it: what it said must not be lost."""
+    asked, desk = Said(monkeypatch), house.desk()
+    with no_room(house):
+        for _ in range(2):
+            with pytest.raises(errors.LedgerError, match="no room on the disk"):
+                await publishing.all_ready(house.book, desk)
+            await publishing.recover(house.book, desk, alone=True)
+        house.clock.forward(hours=1)
+        await publishing.recover(house.book, desk, alone=True)
+        assert row(house).state == "sending"
+    assert sum("cannot be written down yet" in line for line in caplog.messages) == 1
+    await publishing.all_ready(house.book, desk)
+    assert row(house).state == "posted"
+    assert row(house).url == "https://x.com/i/web/status/1801"
+    assert (asked.asked, len(house.fake.requests)) == (0, 1)
+
+
+async def stopped(house: House, hanging: asyncio.Event) -> None:
+    """Publish until the network is asked for the post, and stop there."""
+    task = asyncio.create_task(house.publish())
+    await hanging.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Callable[[], asyncio.Event]:
+    """Let the network be asked and never answer; gives an event that is set by then."""
+
+    def hang() -> asyncio.Event:
+        asked = asyncio.Event()
+
+        async def find(_: object, post: outlets.Draft) -> outlets.Evidence:
+            asked.set()
+            await asyncio.Event().wait()
+            raise LookupError(post.key)
+
+        monkeypatch.setattr("deliverybot.outlets.x.X.find", find)
+        return asked
+
+    return hang
+
+
+async def test_a_stop_before_anything_is_out_leaves_no_doubt(
+    house: House, hanging: Callable[[], asyncio.Event]
+) -> None:
+    house.fake.plan = ["limited"]
+    assert await publish(house) == "retrying"
+    house.clock.forward(hours=1)
+    await stopped(house, hanging())
+    assert row(house).state == "retrying"
+    assert row(house).handed_at is None
+
+
+async def test_a_stop_while_a_lost_answer_is_looked_for_is_unsure_at_once(
+    house: House, hanging: Callable[[], asyncio.Event]
+) -> None:
+    house.fake.plan = ["drop"]
+    await stopped(house, hanging())
+    assert row(house).state == "unsure"
+
+
+async def test_an_outlet_that_fails_leaves_the_post_unsure(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Said(monkeypatch)
+
+    async def broken(_: object, post: outlets.Draft) -> None:
+        raise LookupError(post.key)
+
+    monkeypatch.setattr("deliverybot.outlets.x.X.publish", broken)
+    assert await publish(house) == "unsure"
+    assert "the outlet failed: LookupError at test_doubts.py" in row(house).reply
+    assert asked.asked == 1

@@ -13,7 +13,7 @@ import pytest
 import build
 import http_server
 from deliverybot import campaign as campaigns
-from deliverybot import config, daemon, ledger, outlets, publishing
+from deliverybot import config, daemon, ledger, outlets, posts, publishing
 from deliverybot.ledger import records
 
 NONE = 'approval = "none"'
@@ -193,7 +193,7 @@ async def test_what_a_dead_process_had_in_hand_does_not_vanish(
         row = await crashed(house)
         if there:
             pool = outlets.Pool(house.options)
-            assert (await pool.get("news").publish(publishing.draft(house.book, row))).done
+            assert (await pool.get("news").publish(posts.draft(house.book, row))).done
         states = await house.once(20)
         assert states["10", "news"] == ("posted" if there else "retrying")
         # Where it is certainly not there, the larger one has its place by now.
@@ -201,8 +201,8 @@ async def test_what_a_dead_process_had_in_hand_does_not_vanish(
         states = await house.once(20)
         assert states["10", "news"] == ("posted" if there else "superseded")
         assert states["20", "news"] == "held"
-        posted = list((house.folder / "var" / "outbox" / "posts").glob("*.txt"))
-        assert len(posted) == int(there)
+        found = list((house.folder / "var" / "outbox" / "posts").glob("*.txt"))
+        assert len(found) == int(there)
 
 
 async def test_what_a_dead_process_had_in_hand_is_no_news_after_days(

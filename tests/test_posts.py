@@ -202,7 +202,7 @@ def test_a_draft_is_what_is_frozen_with_the_time_of_its_own_milestone(
     later = one.clock.forward(hours=5)
     build.grow(one.book, one.plan, 200, now=later)
     second = one.write()
-    drafts = [publishing.draft(one.book, row) for row in one.book.posts.select()]
+    drafts = [posts.draft(one.book, row) for row in one.book.posts.select()]
     assert [draft.crossed_at for draft in drafts] == [NOW, later]
     assert [(draft.key, draft.text) for draft in drafts] == [
         (row.key, row.text) for row in (one.book.posts.get(first.id), second)

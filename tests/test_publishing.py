@@ -347,3 +347,44 @@ def test_an_answer_about_the_account_is_no_answer_about_the_post(house: House) -
     row = house.row("first-x")
     reply = build.reply(model.Outcome.REFUSED, account=True)
     assert publishing.outcome(row, reply, build.NOW) == ("retrying", {"next_try": build.NOW})
+
+
+# --- outlets that say nothing -------------------------------------------------------------------
+
+
+async def test_one_that_says_nothing_costs_each_round_one_wait(house: House) -> None:
+    """Else news that comes meanwhile would wait for each post that waits there."""
+    known = {house.plan.slug: house.plan}
+    for slug in ("eyes", "noses"):
+        plan = build.campaign(
+            house.options.root, slug, posts=("first-x", "news"), post='approval = "none"'
+        )
+        known[slug] = plan
+        build.grow(house.book, plan, 100)
+    works = build.works(house.book, list(known.values()), house.options, house.clock)
+    assert await works._write_all() == []
+    house.fake.plan = ["hang"] * 10
+    await publishing.all_ready(house.book, dataclasses.replace(house.desk(), campaigns=known))
+    tried = [row.outlet for row in house.book.posts.select() if row.attempts]
+    assert sorted(tried) == ["first-x", "news", "news", "news", "second-x"]
+
+
+async def test_after_a_crash_no_outlet_waits_for_anothers_look(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are asked at once: each look goes on only when the other has begun."""
+    begun = {name: asyncio.Event() for name in ("first-x", "second-x")}
+    only(house, "news")
+    for name in begun:
+        row = house.row(name)
+        house.book.posts.claim(row, owner="dead", lease=publishing.LEASE, now=house.clock())
+
+    async def find(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
+        begun[outlet.name].set()
+        await asyncio.gather(*(one.wait() for one in begun.values()))
+        return UNKNOWN
+
+    monkeypatch.setattr("deliverybot.outlets.x.X.find", find)
+    async with asyncio.timeout(60):
+        found = await publishing.recover(house.book, house.desk(), alone=True)
+    assert {row.outlet for row in found} == set(begun)

@@ -236,7 +236,7 @@ def _drawn(one: campaigns.Campaign, upto: int) -> errors.Fault:
 
 async def _outside(settings: config.Settings) -> list[errors.Fault]:
     """Ask the relay and the outlets whether they would take something."""
-    from deliverybot import mail, outlets
+    from deliverybot import asking, mail, outlets
 
     transport = mail.transport(settings)
     try:
@@ -244,7 +244,12 @@ async def _outside(settings: config.Settings) -> list[errors.Fault]:
     finally:
         await transport.close()
     for name in settings.outlets:
-        found += await outlets.open_outlet(name, settings).check()
+        try:
+            outlet = outlets.open_outlet(name, settings)
+        except errors.OutgoingError as error:
+            found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
+            continue
+        found += await asking.check(outlet)
     return found
 
 

@@ -13,7 +13,9 @@ is unsure, and a person looks.
 from __future__ import annotations
 
 import abc
+import asyncio
 import dataclasses
+import logging
 import pathlib
 import re
 import time
@@ -23,6 +25,9 @@ from typing import Any, ClassVar, cast
 
 from deliverybot import config, errors, model, plugins, values
 
+log = logging.getLogger(__name__)
+#: Seconds for an outlet to end what is open, of the few that a stop takes.
+_FAREWELL = 2.0
 _LINK = re.compile(r"(?i)\bhttps?://[^\s<>\"]+")
 
 
@@ -133,7 +138,8 @@ def open_outlet(
 ) -> Outlet:
     """Return the outlet of the section ``[outlets.NAME]``.
 
-    `clock` is that of `Means`.
+    `clock` is that of `Means`.  Raises errors.OutgoingError where the outlet's
+    own code fails at its start.
     """
     section = settings.outlets.get(name)
     if section is None:
@@ -141,7 +147,12 @@ def open_outlet(
             f"there is no outlet {name!r}", hint=f"add a section [outlets.{name}] to config.toml"
         )
     kind = cast("type[Outlet]", plugins.find(plugins.OUTLETS, section.kind))
-    return kind(name, section, Means(state=settings.state, clock=clock))
+    try:
+        return kind(name, section, Means(state=settings.state, clock=clock))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+        # Not its words, in which a token may stand.
+        message = f"outlet {name} cannot be opened: {type(error).__name__} in {kind.__module__}"
+        raise errors.OutgoingError(message, hint="mend its package") from None
 
 
 def secret_hint(name: str, *keys: str) -> str:
@@ -175,5 +186,9 @@ class Pool:
 
     async def close(self) -> None:
         """End what is open."""
-        for outlet in self._open.values():
-            await outlet.close()
+        for name, outlet in self._open.items():
+            try:
+                async with asyncio.timeout(_FAREWELL):
+                    await outlet.close()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+                log.warning("outlet %s cannot be closed: %s", name, type(error).__name__)
