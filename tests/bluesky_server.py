@@ -65,10 +65,10 @@ class Pds:
     asked: list[str] = dataclasses.field(default_factory=list)
     access: set[str] = dataclasses.field(default_factory=set)
     refresh: set[str] = dataclasses.field(default_factory=set)
-    #: Asked with each method's name: True takes the request, False takes nothing and hangs up.
-    on_ask: Callable[[str], bool] = lambda _: True
 
     def __post_init__(self) -> None:
+        #: Asked with each method's name: True takes the request, False takes nothing and hangs up.
+        self.on_ask: Callable[[str], bool] = lambda _: True
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 

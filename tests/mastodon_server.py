@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import datetime as dt
+import html
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import http_server
@@ -41,10 +46,10 @@ def running() -> Iterator[str]:
             server.kill()
 
 
-def ask(url: str, path: str) -> Any:  # noqa: ANN401 - JSON
+def ask(url: str, path: str, method: str = "GET") -> Any:  # noqa: ANN401 - JSON
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=30)
     with contextlib.closing(connection):
-        connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+        connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
         return json.loads(connection.getresponse().read())
 
 
@@ -86,21 +91,90 @@ class Loose:
             return step
         if step == "drop":
             return http_server.sends(b"")
-        answer = self._hand_on(request)
+        answer = hand_on(self._netloc, request)
         if step == "lose":
             return http_server.sends(b"")
         return http_server.raw(lambda wire: wire.hang()) if step == "hang" else answer
 
-    def _hand_on(self, request: http_server.Request) -> http_server.Answer:
-        connection = http.client.HTTPConnection(self._netloc, timeout=30)
-        query = f"?{urllib.parse.urlencode(request.query)}" if request.query else ""
-        with contextlib.closing(connection):
-            headers = {k: v for k, v in request.headers.items() if k != "connection"}
-            connection.request(request.method, request.path + query, request.body, headers)
-            answer = connection.getresponse()
-            kept = {
-                name: value
-                for name, value in answer.getheaders()
-                if name.lower() in {"content-type", "retry-after", "x-ratelimit-reset"}
-            }
-            return http_server.Answer(status=answer.status, body=answer.read(), headers=kept)
+
+class Hourly:
+    """The server with a clock of the test's: it forgets a key after an hour, as the real one does.
+
+    Mastodon keeps a key for 3,600 seconds from the post that was made under it
+    (its PostStatusService); mastodon_mock keeps it for ever.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Begin with an empty server."""
+        self._netloc = urllib.parse.urlsplit(url).netloc
+        self._url = url
+        self._lock = threading.Lock()
+        #: What the server's clock says.
+        self.now = dt.datetime.now(dt.UTC)
+        #: Asked with method and path: True takes the request, False takes nothing and hangs up.
+        self.on_ask: Callable[[str], bool] = lambda _: True
+        #: Whether anybody can read the account's posts.
+        self.shows = True
+        #: When each post was made, by its id, and the first of them under a key that still counts.
+        self._made: dict[str, dt.datetime] = {}
+        self._keys: dict[str, tuple[int, dt.datetime]] = {}
+        ask(url, "/api/v1/_mock/reset", "POST")
+
+    def set(self, now: dt.datetime) -> None:
+        """Set the server's clock."""
+        self.now = now
+
+    def __call__(self, request: http_server.Request) -> http_server.Reply:
+        if not self.on_ask(f"{request.method} {request.path}"):
+            return http_server.sends(b"")
+        with self._lock:
+            if request.path == "/api/v1/statuses":
+                return self._post(request)
+            if request.path.endswith("/statuses"):
+                return self._own(request)
+            return hand_on(self._netloc, request)
+
+    def posts(self) -> list[dict[str, Any]]:
+        return posts(self._url)
+
+    def texts(self) -> list[str]:
+        """Return what the posts say: their HTML without its marks."""
+        return [html.unescape(re.sub("<[^>]*>", "", one["content"])) for one in self.posts()]
+
+    def _post(self, request: http_server.Request) -> http_server.Answer:
+        key = request.headers["idempotency-key"]
+        number, since = self._keys.get(key, (0, self.now))
+        if self.now - since >= dt.timedelta(hours=1):
+            number, since = number + 1, self.now
+        headers = {**request.headers, "idempotency-key": f"{key}-{number}"}
+        answer = hand_on(self._netloc, dataclasses.replace(request, headers=headers))
+        if answer.status == 200:
+            self._keys[key] = number, since
+            self._made.setdefault(json.loads(answer.body)["id"], self.now)
+        return answer
+
+    def _own(self, request: http_server.Request) -> http_server.Answer:
+        if not self.shows:
+            return http_server.text("<html>over capacity</html>", status=503)
+        answer = hand_on(self._netloc, request)
+        own = [
+            {**one, "created_at": self._made[one["id"]].isoformat()}
+            for one in json.loads(answer.body)
+        ]
+        return http_server.json(own)
+
+
+def hand_on(netloc: str, request: http_server.Request) -> http_server.Answer:
+    """Bring a request to a server; return what it answers."""
+    connection = http.client.HTTPConnection(netloc, timeout=30)
+    query = f"?{urllib.parse.urlencode(request.query)}" if request.query else ""
+    with contextlib.closing(connection):
+        headers = {k: v for k, v in request.headers.items() if k != "connection"}
+        connection.request(request.method, request.path + query, request.body, headers)
+        answer = connection.getresponse()
+        kept = {
+            name: value
+            for name, value in answer.getheaders()
+            if name.lower() in {"content-type", "retry-after", "x-ratelimit-reset"}
+        }
+        return http_server.Answer(status=answer.status, body=answer.read(), headers=kept)

@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import twitter_text
@@ -36,6 +36,8 @@ USER = "1700"
 _ME = "/2/users/me"
 _OWN = f"/2/users/{USER}/tweets"
 _PICTURE_MAX = 5_000_000
+#: Times in UTC as X writes them; as texts they have the same order.
+_STAMP = "%Y-%m-%dT%H:%M:%S.000Z"
 
 
 class Fake:
@@ -56,12 +58,28 @@ class Fake:
         self.plans: dict[str, list[str]] = {}
         #: When the next post is made, as X says.
         self.now = build.NOW
+        #: How long a post is there before the timeline shows it; None: nobody may read that.
+        self.lag: dt.timedelta | None = dt.timedelta()
+        #: How often a post was refused because an equal one was there.
+        self.duplicates = 0
+        #: Asked with method and path: True takes the request, False takes nothing and hangs up.
+        self.on_ask: Callable[[str], bool] = lambda _: True
+        #: Held while posts and pictures are counted.
+        self.lock = threading.Lock()
         #: Ends what hangs.
         self.over = threading.Event()
 
     def asked(self, path: str) -> int:
         """Return how often a path was asked for."""
         return sum(urllib.parse.urlsplit(one["path"]).path == path for one in self.requests)
+
+    def set(self, now: dt.datetime) -> None:
+        """Set X's clock."""
+        self.now = now
+
+    def texts(self) -> list[str]:
+        """Return the posts that are there."""
+        return list(self.posts)
 
     def add(self, text: str, media: list[str] | None = None) -> str:
         """Make a post, as the account's owner might by hand; return its id."""
@@ -85,7 +103,7 @@ def _shown(number: str, text: str, media: list[str], made: dt.datetime) -> dict[
         whole = f"https://x.com/faces/status/{number}/photo/1"
         urls.append({"url": short, "expanded_url": whole, "media_key": f"3_{ident}"})
         text += f" {short}"
-    stamp = made.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    stamp = made.astimezone(dt.UTC).strftime(_STAMP)
     entities = {"entities": {"urls": urls}} if urls else {}
     return {"id": number, "text": text, "created_at": stamp, **entities}
 
@@ -137,13 +155,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         fake.requests.append(dict(self.headers.items()) | {"path": self.path})
         asked = urllib.parse.urlsplit(self.path)
         path = asked.path[asked.path.index("/2/") :]
+        if not fake.on_ask(f"{method} {path}"):
+            self._reset()
+            return
         plans = fake.plan if path == "/2/tweets" else fake.plans.get(path, [])
         plan = plans.pop(0) if plans else "take"
         if not signed(method, self.path, self.headers.get("Authorization", "")):
             self._answer(401, {"title": "Unauthorized", "detail": "Unauthorized", "status": 401})
         elif plan != "take":
             getattr(self, f"_plan_{plan}")(told.get("text", ""))
-        elif (method, path) == ("POST", "/2/tweets"):
+        else:
+            with fake.lock:
+                self._do(method, path, told, asked.query)
+
+    def _do(self, method: str, path: str, told: dict[str, Any], query: str) -> None:
+        if (method, path) == ("POST", "/2/tweets"):
             self._post(told["text"], told.get("media", {}).get("media_ids", []))
         elif (method, path) == ("POST", "/2/media/upload"):
             self._upload(told)
@@ -152,7 +178,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif (method, path) == ("GET", _ME):
             self._answer(200, {"data": {"id": USER, "name": "Faces", "username": "faces"}})
         elif (method, path) == ("GET", _OWN):
-            self._own(dict(urllib.parse.parse_qsl(asked.query)))
+            self._own(dict(urllib.parse.parse_qsl(query)))
         else:
             self._answer(404, {"title": "Not Found", "detail": "there is no such path"})
 
@@ -160,6 +186,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         fake = self.server.fake
         said = ""
         if text in fake.posts:
+            fake.duplicates += 1
             said = "You are not allowed to create a Tweet with duplicate content."
         elif twitter_text.parse_tweet(text).weightedLength > 280:
             said = "Your Tweet text is too long. You are not permitted to perform this action."
@@ -198,7 +225,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(200, {"data": {"id": told["id"], "associated_metadata": {}}})
 
     def _own(self, query: dict[str, str]) -> None:
-        newest = self.server.fake.timeline[::-1]
+        fake = self.server.fake
+        if fake.lag is None:
+            self._answer(403, {"title": "Client Forbidden", "detail": "no access to reading"})
+            return
+        shown = (fake.now - fake.lag).strftime(_STAMP)
+        newest = [one for one in fake.timeline[::-1] if one["created_at"] <= shown]
         most, start = int(query["max_results"]), int(query.get("pagination_token", "0"))
         assert 5 <= most <= 100
         fields = {"id", "text", *query.get("tweet.fields", "").split(",")}

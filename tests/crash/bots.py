@@ -318,11 +318,17 @@ def mail_to(box: postbox.Postbox, *, connections: int = 1) -> dict[str, str]:
 
 
 class Killer:
-    """Kills the bot from the server's side at the n-th letter or post that comes up."""
+    """Kills the bot from the server's side at the n-th letter or post that comes up.
 
-    def __init__(self, nth: int, *, take: bool) -> None:
+    Only what begins with `wanted` counts.  With a `moment` it is taken, and the kill comes so
+    many seconds later.
+    """
+
+    def __init__(self, nth: int, *, take: bool, moment: float = 0.0, wanted: str = "") -> None:
         self._left = nth
         self._take = take
+        self._wanted = wanted
+        self._timer = threading.Timer(moment, self._kill) if moment else None
         self._known = threading.Event()
         self._run: Run | None = None
         self._lock = threading.Lock()
@@ -333,15 +339,29 @@ class Killer:
 
     def __call__(self, thing: object) -> bool:
         """Return whether the server shall take it."""
-        del thing
+        if not str(thing).startswith(self._wanted):
+            return True
         with self._lock:
             self._left -= 1
             if self._left:
                 return True
+        if self._timer is not None:
+            self._timer.start()
+            return True
+        self._kill()
+        return self._take
+
+    def end(self) -> None:
+        """Kill nothing any more: its number may be another's soon."""
+        if self._timer is not None:
+            self._timer.cancel()
+            if self._timer.is_alive():
+                self._timer.join()
+
+    def _kill(self) -> None:
         assert self._known.wait(postbox.LAST)
         assert self._run is not None
         self._run.kill()
-        return self._take
 
 
 def reckon(rows: Sequence[records.Delivery], box: postbox.Postbox) -> Reckoning:

@@ -22,19 +22,19 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from deliverybot import cli, daemon, overview, returns
+from deliverybot import cli, daemon, overview, publishing, returns
 from deliverybot.cli import out, work
 from deliverybot.ledger import erasure, intake, queue, retention, signatures, store
 from deliverybot.ledger import returns as ledger_returns
 from deliverybot.ledger import volumes as ledger_volumes
 from deliverybot.mail import folder as mail_folder
 from deliverybot.mail import relay, smtp
+from deliverybot.outlets import bluesky, mastodon, wire, x
 from deliverybot.outlets import folder as post_folder
-from deliverybot.outlets import wire, x
 from deliverybot.pdf import press
 
 #: Also there for their own sake: what a command imports late is in memory before the fork.
-LOADED = (daemon, overview, work, smtp, press)
+LOADED = (daemon, overview, work, smtp, press, bluesky, mastodon, x)
 _PR_SET_PDEATHSIG = 1
 
 Wanted = Callable[[tuple[Any, ...], Mapping[str, Any]], bool]
@@ -145,7 +145,7 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "after the file has its name": at(mail_folder, "_name_it", "after"),
     "post: before the claim": at(queue.Queue, "claim", "before", of("post")),
     "post: before the request": at(wire.Door, "send", "before"),
-    "post: after the answer": at(x.X, "_publish", "after"),
+    "post: after the answer": at(publishing, "_handed", "after"),
     "post: while committing": at(store, "record", "after", moving("post", "posted")),
     "post: after the commit": at(queue.Queue, "settle", "after", of("post")),
     "post: before the file": at(post_folder.Folder, "_publish", "before"),
