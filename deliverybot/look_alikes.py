@@ -46,6 +46,15 @@ _LIKE = {
 }
 _STROKES = dict(zip("øłđħŧðɨɓɗƙə", "oidhtdibdke", strict=True))
 _TABLE = str.maketrans({one: plain for plain, many in _LIKE.items() for one in many} | _STROKES)
+#: The same one for one, in the case in which they are written; for what is not compared.
+_LATIN = str.maketrans(
+    {
+        one: plain.upper() if one.isupper() else plain
+        for plain, many in _LIKE.items()
+        for one in many
+        if len(plain) == 1
+    }
+)
 #: After all else: what is hard to tell apart in plain letters.
 _PLAIN = str.maketrans("l1|0", "iiio")
 #: Accents, and the points of Hebrew and Arabic that few write.  The vowel signs of Indic, Thai
@@ -68,6 +77,11 @@ def fold(text: str) -> str:
         text = unicodedata.normalize("NFKD", "".join(char for char in text if _is_kept(char)))
     # Set close together, as in "rnarvel".
     return text.replace("rn", "m").replace("vv", "w")
+
+
+def latin(text: str) -> str:
+    """Return a text with Latin letters where others look like them; as long, in the same case."""
+    return text if text.isascii() else text.translate(_LATIN)
 
 
 def words(text: str) -> tuple[str, ...]:

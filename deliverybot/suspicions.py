@@ -213,13 +213,21 @@ def _is_target(name: str, known: Watch) -> bool:
 
 
 def _is_address(name: str, _: Watch) -> bool:
-    text = unicodedata.normalize("NFKC", name).replace("。", ".")
-    if _DOMAIN.search(text) or _PATH.search(text):
+    written = unicodedata.normalize("NFKC", name).replace("。", ".")
+    text = look_alikes.latin(written)
+    if _DOMAIN.search(written) or _DOMAIN.search(text):
         return True
-    return any(
-        label not in _SHORTENED and country not in _NO_COUNTRY
-        for label, country in _COUNTRY.findall(text)
+    # Where no letter is Latin, it is an abbreviation of another script: "ст.уч." is no host.
+    mixed = [found for found in _PATH.finditer(text) if _has_latin(written, found)]
+    return bool(mixed) or any(
+        found[1] not in _SHORTENED and found[2] not in _NO_COUNTRY and _has_latin(written, found)
+        for found in _COUNTRY.finditer(text)
     )
+
+
+def _has_latin(written: str, found: re.Match[str]) -> bool:
+    """Tell whether a letter of the plain alphabet stands where something was found."""
+    return any(char.isascii() and char.isalpha() for char in written[slice(*found.span())])
 
 
 def _is_formula(name: str, _: Watch) -> bool:
