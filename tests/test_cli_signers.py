@@ -155,6 +155,18 @@ def test_several_are_hidden_at_once_or_none(bot: test_cli.Bot) -> None:
     assert states(bot)[8] == "active"
 
 
+def test_a_signer_without_a_name_is_no_empty_cell(bot: test_cli.Bot) -> None:
+    row = "zoe@mail.example,Bures,UK,zoe@mail.example,2026-11-07T10:00:00Z,yes,Please stop!"
+    (bot.place / "more.csv").write_text(f"{ROWS.splitlines()[0]}\n{row}\n", encoding="utf-8")
+    bot("signatures", "import", "my-petition", "more.csv")
+    (line,) = bot("signatures", "list", "my-petition", "--after", "10").stdout.splitlines()[1:]
+    assert line.split()[0] == "11"
+    assert line.endswith("(no name)")
+    assert bot.json("signatures", "list", "my-petition", "--after", "10")[0]["name"] == ""
+    bot("signatures", "erase", "--campaign", "my-petition", "--number", "11")
+    assert "(erased)" in bot("signatures", "list", "my-petition", "--after", "10").stdout
+
+
 def test_signers_are_listed_a_page_at_a_time_and_searched(bot: test_cli.Bot) -> None:
     done = bot("signatures", "list", "my-petition", "--most", "3")
     assert "--after 3" in done.stderr

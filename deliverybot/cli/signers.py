@@ -56,7 +56,7 @@ def list_(
         out.dump([plain(row) for row in shown])
     else:
         columns = ("number", "state", "named", "signed", "city", "name")
-        lines = ((r.number, r.state, _named(r), _day(r), r.city, r.name) for r in shown)
+        lines = ((r.number, r.state, _named(r), _day(r), r.city, _shown(r)) for r in shown)
         out.table(columns, lines, empty="no signers")
     if len(shown) < len(rows):
         out.talk(f"there are more: --after {shown[-1].number}")
@@ -89,6 +89,10 @@ def plain(row: verbs.Signature) -> dict[str, Any]:
 def place(row: verbs.Signature) -> str:
     """Return the place as a table shows it."""
     return ", ".join(part for part in (row.city, row.country) if part)
+
+
+def _shown(row: verbs.Signature) -> str:
+    return row.name or ("(erased)" if row.state == model.Signature.ERASED else "(no name)")
 
 
 def _is_named(row: verbs.Signature) -> bool:
