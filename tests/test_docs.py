@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import click
 import pydantic
@@ -170,6 +170,48 @@ def test_each_variable_and_filter_has_its_line() -> None:
     assert all(f"`{name}(...)`" in page("templates.md") for name in templates.CALLS)
     for record, parts in templates.RECORDS.items():
         assert all(f"`{record}.{part}`" in page("templates.md") for part in parts)
+
+
+# --- the code -----------------------------------------------------------------------------------
+
+CODE = CHECKOUT / "deliverybot"
+
+
+def reading() -> str:
+    return page("flow.md").partition("## Reading the code in an evening\n")[2]
+
+
+def length(files: Iterable[pathlib.Path]) -> int:
+    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+
+
+def test_what_is_to_be_read_is_there_and_fits_an_evening() -> None:
+    lines = [line.split(" | ") for line in reading().splitlines() if re.match(r"\| \d\d? \|", line)]
+    order = [(int(cells[0][2:]), re.findall(r"`([^`]+)`", cells[1])) for cells in lines]
+    assert [number for number, _ in order] == list(range(1, len(order) + 1))
+    assert order
+    files = [CODE / f"{name}.py" for _, names in order for name in names]
+    said = re.search(r"About ([0-9,]+) lines", reading())
+    assert said is not None
+    assert abs(length(files) - number_of(said[1])) < 0.2 * length(files)
+
+
+def test_each_package_is_told_with_its_size() -> None:
+    told = {
+        name: number_of(lines)
+        for lines, name in re.findall(r"^\| ([0-9,]+) \| `?([a-z ]+)`? \|", reading(), re.MULTILINE)
+    }
+    real = {
+        file.parent.name: length(file.parent.rglob("*.py")) for file in CODE.glob("*/__init__.py")
+    }
+    real["no package"] = length(CODE.glob("*.py"))
+    assert told.keys() == real.keys()
+    wrong = [name for name in real if abs(told[name] - real[name]) > 0.25 * real[name]]
+    assert not wrong, {name: real[name] for name in wrong}
+
+
+def number_of(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 # --- links --------------------------------------------------------------------------------------
