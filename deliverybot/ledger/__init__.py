@@ -40,11 +40,15 @@ from deliverybot import model
 from deliverybot.ledger import (
     alerts,
     arrivals,
+    audit,
+    comments,
     consents,
     digests,
     erasure,
+    links,
     lock,
     migrate,
+    milestones,
     news,
     pacing,
     queue,
@@ -52,6 +56,7 @@ from deliverybot.ledger import (
     relay,
     retention,
     returns,
+    signatures,
     signers,
     store,
     suppressions,
@@ -59,13 +64,8 @@ from deliverybot.ledger import (
     tallies,
     volumes,
 )
-from deliverybot.ledger import audit as audits
-from deliverybot.ledger import comments as comment_verbs
-from deliverybot.ledger import links as link_verbs
-from deliverybot.ledger import milestones as milestone_verbs
-from deliverybot.ledger import signatures as signature_verbs
 
-Made = link_verbs.Made
+Made = links.Made
 
 
 class Ledger:
@@ -73,13 +73,13 @@ class Ledger:
 
     def __init__(self, database: store.Store) -> None:
         self._db = database
-        self.signatures = signature_verbs.Signatures(database)
+        self.signatures = signatures.Signatures(database)
         self.signers = signers.Signers(database)
-        self.comments = comment_verbs.Comments(database)
+        self.comments = comments.Comments(database)
         self.arrivals = arrivals.Arrivals(database)
         self.tallies = tallies.Tallies(database)
         self.volumes = volumes.Volumes(database)
-        self.milestones = milestone_verbs.Milestones(database)
+        self.milestones = milestones.Milestones(database)
         self.deliveries: queue.Queue[records.Delivery] = queue.Queue(
             database,
             thing="delivery",
@@ -101,11 +101,11 @@ class Ledger:
         self.alerts = alerts.Alerts(database)
         self.pacing = pacing.Pacing(database)
         self.returns = returns.Returns(database, self.deliveries, self.suppressions)
-        self.links = link_verbs.Links(database)
+        self.links = links.Links(database)
         self.consents = consents.Consents(database)
         self.erasures = erasure.Erasures(database, self.deliveries)
         self.retention = retention.Retention(database, self.erasures)
-        self.audit = audits.Audit(database)
+        self.audit = audit.Audit(database)
 
     @property
     def single_process(self) -> bool:
