@@ -101,6 +101,8 @@ class ActionKit(kinds.Source):
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class _Place(rereading.Place):
+    """How far the numbers were read."""
+
     #: Number of the action to go on behind.
     after: int = 0
 

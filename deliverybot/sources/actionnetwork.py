@@ -98,6 +98,8 @@ class ActionNetwork(kinds.Source):
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class _Place(rereading.Place):
+    """Where a sweep is."""
+
     #: The question: signatures created after this; empty: all.
     since: str = ""
     #: The page that comes next.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import NoReturn
 
 from deliverybot import errors
+from deliverybot.sources import plain
 
 #: Values of one JSON answer; more fill the memory long before the bytes do.
 MOST_VALUES = 1_000_000
@@ -46,7 +46,9 @@ class Answer:
             raise self.error(what, "let it be given in pages, or as a file of JSON lines")
         try:
             value = json.loads(
-                self.raw.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_once
+                self.raw.decode("utf-8-sig"),
+                parse_constant=plain.no_number,
+                object_pairs_hook=_once,
             )
         except UnicodeDecodeError:
             self.refuse_page("JSON")
@@ -90,7 +92,3 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return found
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(word)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import NoReturn
 
 import typing_extensions
 
 from deliverybot import errors
 from deliverybot.origins import files as sections
-from deliverybot.sources import columns, encodings, filekind, files, objects
+from deliverybot.sources import columns, encodings, filekind, files, objects, plain
 
 #: Objects at the start that tell which consent fields these signers were asked for.
 _LOOK = 1000
@@ -108,7 +107,7 @@ def _parse(raw: bytes | None, encoding: str) -> dict[str, object] | str:
     if raw is None:
         return files.TOO_LONG
     try:
-        content = json.loads(raw.decode(encoding), parse_constant=_refuse)
+        content = json.loads(raw.decode(encoding), parse_constant=plain.no_number)
     except UnicodeDecodeError as error:
         return f"its byte {error.start + 1} is not {encoding}"
     except json.JSONDecodeError as error:
@@ -118,7 +117,3 @@ def _parse(raw: bytes | None, encoding: str) -> dict[str, object] | str:
     if not isinstance(content, dict):
         return "it is no JSON object"
     return content if len(content) <= _KEYS else f"it has more than {_KEYS} keys"
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(word)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import uuid
+from typing import NoReturn
 
 #: MySQL's BIT(1), which stands for yes and no there.
 _BITS = {b"\0": "0", b"\1": "1"}
@@ -31,6 +32,11 @@ def value(given: object) -> object:
 def text(given: object) -> str:
     """Return a value's text, as `value` reads it."""
     return str(value(given))
+
+
+def no_number(word: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads as JSON and JSON does not know."""
+    raise ValueError(word)
 
 
 def _text(raw: bytes) -> str:

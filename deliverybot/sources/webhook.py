@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import typing_extensions
 
 from deliverybot import errors
 from deliverybot.origins import webhook as sections
-from deliverybot.sources import columns, files, forms, kinds, objects
+from deliverybot.sources import columns, files, forms, kinds, objects, plain
 
 _Brought = tuple[kinds.Arrival, Sequence[Mapping[str, Any]] | None]
 #: Calls that one page is made of.
@@ -119,7 +119,7 @@ class Webhook(kinds.Source):
     def _objects(self, one: kinds.Arrival) -> Sequence[Mapping[str, Any]] | None:
         """Return the signatures of a call; None where it is not what the platform sends."""
         try:
-            content = json.loads(one.body, parse_constant=_refuse)
+            content = json.loads(one.body, parse_constant=plain.no_number)
             found = list(forms.READERS[self.section.platform](content, self.section.form))
             return found if all(isinstance(key, str) for each in found for key in each) else None
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
@@ -173,7 +173,3 @@ def _known(content: Mapping[str, Any], one: kinds.Arrival, place: int) -> Mappin
     if content.get("id"):
         return content
     return {**content, "id": f"webhook:{one.key.hex()}:{place}"}
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(word)
