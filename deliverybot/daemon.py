@@ -90,9 +90,15 @@ async def _all_due(works: steps.Works) -> None:
     await works.expire()
     await works.freeze()
     # Both to their end: trouble with a post must not cut off a letter after its dot.
-    for trouble in await asyncio.gather(works.send(), works.publish(), return_exceptions=True):
+    for trouble in await asyncio.gather(works.send(), _publish(works), return_exceptions=True):
         if trouble is not None:
             raise trouble
+
+
+async def _publish(works: steps.Works) -> None:
+    """Post, once it is known what became of what a dead worker was at."""
+    await works.recover()
+    await works.publish()
 
 
 async def run(works: steps.Works, beside: Sequence[Beside] = ()) -> None:

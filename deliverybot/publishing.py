@@ -15,34 +15,32 @@ import contextlib
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
-from deliverybot import allowances, asking, config, errors, ledger, model, outlets, posts, rests
+from deliverybot import (
+    allowances,
+    asking,
+    config,
+    doubts,
+    errors,
+    ledger,
+    model,
+    outlets,
+    posts,
+    rests,
+    settling,
+)
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import queue, records
 
 log = logging.getLogger(__name__)
 
-#: Minutes between tries; the last one repeats until the news is stale.
-BACKOFF = (1, 5, 15, 60)
 #: Minutes after which a doubtful post is looked for again; then a person does.
 LOOKS = (0, 2, 15, 120)
-#: How long a claim lasts: far beyond any outlet's own deadline.
+#: How long a claim lasts at least: far beyond any outlet's own deadline.
 LEASE = dt.timedelta(minutes=10)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """What is to be written down of one try."""
-
-    row: records.Post
-    claim: queue.Claim
-    reply: model.Reply
-    at: dt.datetime
-    #: Whether the answer was lost, whatever was found out after it.
-    doubt: bool = False
-    #: Where a post ends that is no news any more and is not there.
-    past: str = ""
+#: Seconds between two looks whether more can be begun.
+LOOK = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,7 @@ class Desk:
     #: Tells that nothing new is to be begun.
     stopping: Callable[[], bool] = lambda: False
     #: Answers that the ledger could not take.
-    owed: list[Word] = dataclasses.field(default_factory=list)
+    owed: list[settling.Word] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -72,7 +70,7 @@ class _Try:
     #: As it was before it was claimed.
     row: records.Post
     post: outlets.Draft
-    #: As in `Word`, and why.
+    #: As in `settling.Word`, and why.
     past: str
     why: str
     #: Millionths of a dollar.
@@ -82,45 +80,65 @@ class _Try:
 
 
 async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
-    """Publish every approved post, each outlet at its own pace: none waits for another."""
-    now = desk.clock()
-    settle_owed(book, desk)
-    posts.drop_stale(book, desk.campaigns, now)
-    left_alone = {rest.outlet for rest in rests.standing(book, desk.settings, now)}
-    ready = [
-        row
-        for row in book.posts.ready(now)
-        if row.outlet not in left_alone
-        and posts.wanted(row, desk.campaigns)
-        and allowances.opens(desk.campaigns[row.campaign], row.outlet, now) <= now
-    ]
+    """Publish every approved post, each outlet at its own pace: none waits for another.
 
-    async def publish(row: records.Post) -> bool:
-        return not desk.stopping() and await publish_one(book, row, desk)
-
-    await _apart(ready, publish)
-
-
-async def _apart(
-    rows: Sequence[records.Post], work: Callable[[records.Post], Awaitable[bool]]
-) -> None:
-    """Do something for the posts of each outlet in turn, until it says False; no outlet waits.
-
-    Trouble with one outlet is raised once all are through.
+    What becomes ready while one hangs is begun on the others.
     """
-    waiting = collections.defaultdict[str, list[records.Post]](list)
+    posts.drop_stale(book, desk.campaigns, desk.clock())
+    hands: dict[str, asyncio.Task[None]] = {}
+    seen: set[int] = set()
+    troubles: list[BaseException] = []
+    try:
+        while True:
+            try:
+                settle_owed(book, desk)
+                found = {} if troubles else _ready(book, desk, besides=seen)
+            except errors.LedgerError as error:  # what is in hand is ended first
+                troubles.append(error)
+                found = {}
+            for outlet, rows in found.items():
+                if outlet not in hands:
+                    seen.update(row.id for row in rows)
+                    hands[outlet] = asyncio.create_task(_in_turn(book, rows, desk))
+            if not hands:
+                break
+            await asyncio.wait(hands.values(), timeout=LOOK)
+            for outlet in [name for name, task in hands.items() if task.done()]:
+                trouble = hands.pop(outlet).exception()
+                troubles += [trouble] if trouble else []
+    finally:
+        for task in hands.values():
+            task.cancel()
+        await asyncio.gather(*hands.values(), return_exceptions=True)
+    if troubles:
+        raise troubles[0]
+
+
+def _ready(
+    book: ledger.Ledger, desk: Desk, *, besides: Collection[int]
+) -> dict[str, list[records.Post]]:
+    """Return the posts that may go now, by outlet; nothing once we are to stop."""
+    now = desk.clock()
+    found = collections.defaultdict[str, list[records.Post]](list)
+    left_alone = {rest.outlet for rest in rests.standing(book, desk.settings, now)}
+    for row in () if desk.stopping() else book.posts.ready(now):
+        if row.id not in besides and row.outlet not in left_alone and _may_go(row, desk, now):
+            found[row.outlet].append(row)
+    return found
+
+
+def _may_go(row: records.Post, desk: Desk, now: dt.datetime) -> bool:
+    """Tell whether a post's campaign still wants it, at this hour."""
+    wanted = posts.wanted(row, desk.campaigns)
+    return wanted and allowances.opens(desk.campaigns[row.campaign], row.outlet, now) <= now
+
+
+async def _in_turn(book: ledger.Ledger, rows: list[records.Post], desk: Desk) -> None:
+    """Publish the posts of one outlet, until it asks for rest."""
     for row in rows:
-        waiting[row.outlet].append(row)
-
-    async def in_turn(rows: Sequence[records.Post]) -> None:
-        for row in rows:
-            if not await work(row):
+        async with desk.outlets.turn(row.outlet):
+            if desk.stopping() or not await publish_one(book, row, desk):
                 return
-
-    troubles = await asyncio.gather(*map(in_turn, waiting.values()), return_exceptions=True)
-    for trouble in troubles:
-        if trouble is not None:
-            raise trouble
 
 
 async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
@@ -149,14 +167,18 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
         silent = not reply.code and reply.outcome in {model.Outcome.UNSURE, model.Outcome.LATER}
         doubt = reply.outcome is model.Outcome.UNSURE
         if doubt and this.out:
-            reply = _settled(await look(this.outlet, this.post), reply)
+            reply = doubts.settled(await doubts.look(this.outlet, this.post), reply)
     except asyncio.CancelledError:
-        word = Word(row=row, claim=claim, reply=_stopped(this), at=desk.clock(), doubt=this.out)
+        word = settling.Word(
+            row=row, claim=claim, reply=_stopped(this), at=desk.clock(), doubt=this.out
+        )
         with contextlib.suppress(errors.LedgerError):  # the next start asks the network
-            _settle(book, word, desk)
+            settling.settle(book, word, who=desk.owner)
         raise
     at = desk.clock()
-    desk.owed.append(Word(row=row, claim=claim, reply=reply, at=at, doubt=doubt, past=this.past))
+    desk.owed.append(
+        settling.Word(row=row, claim=claim, reply=reply, at=at, doubt=doubt, past=this.past)
+    )
     try:
         settle_owed(book, desk)
     except errors.LedgerError:
@@ -196,7 +218,7 @@ def settle_owed(book: ledger.Ledger, desk: Desk) -> None:
     A crash before that leaves `sending`, as if the answer had been lost.
     """
     while desk.owed:
-        _settle(book, desk.owed[0], desk)
+        settling.settle(book, desk.owed[0], who=desk.owner)
         del desk.owed[0]
 
 
@@ -243,7 +265,7 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
     What is past is only looked for.
     """
     if this.row.attempts:
-        found = await look(this.outlet, this.post)
+        found = await doubts.look(this.outlet, this.post)
         if found.there:
             return model.Reply(
                 outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
@@ -263,74 +285,68 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
     return await asking.publish(this.outlet, this.post)
 
 
-async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
-    """Ask the network for a post; an outlet that fails at that knows nothing."""
-    found, trouble = await asking.find(outlet, post)
-    if trouble:
-        log.warning("post %s: %s cannot say: it %s", post.key, outlet.name, trouble)
-    return found
-
-
-def _settled(found: outlets.Evidence, reply: model.Reply) -> model.Reply:
-    """Return what a doubtful try came to, in the light of what the network says."""
-    if found.there:
-        text = f"{reply.text}; the post is there"
-        return dataclasses.replace(reply, outcome=model.Outcome.DONE, text=text, url=found.url)
-    if found.there is False:
-        text = f"{reply.text}; the post is not there"
-        return dataclasses.replace(reply, outcome=model.Outcome.LATER, text=text)
-    if found.harmless:
-        text = f"{reply.text}; the same goes again, which the network takes for the same"
-        return dataclasses.replace(reply, outcome=model.Outcome.LATER, text=text)
-    return reply
-
-
 async def recover(book: ledger.Ledger, desk: Desk, *, alone: bool) -> list[records.Post]:
     """Settle what a dead worker left in `sending`, and look again for what is unsure.
 
-    Returns the rows that are unsure from now on.
+    Each outlet by itself: one that hangs makes no other wait.  Returns the rows
+    that are unsure from now on.
     """
-    unsure = []
     known = {word.row.id for word in desk.owed}
-
-    async def settle(row: records.Post) -> bool:
-        if row.id in known:
-            return True
-        claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
-        reply = model.Reply(
-            outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting"
-        )
-        reply = _settled(await _found(book, row, desk), reply)
-        word = Word(row=row, claim=claim, reply=reply, at=desk.clock(), doubt=True)
-        if _settle(book, word, desk) and reply.outcome is model.Outcome.UNSURE:
-            unsure.append(row)
-        return True
-
-    await _apart(book.posts.orphans(desk.clock(), alone=alone, owner=desk.owner), settle)
-    await _apart(book.posts.select(states=("unsure",)), lambda row: _look_again(book, row, desk))
+    orphans = book.posts.orphans(desk.clock(), alone=alone, owner=desk.owner)
+    rows = [row for row in orphans if row.id not in known]
+    rows += book.posts.select(states=("unsure",))
+    found = collections.defaultdict[str, list[records.Post]](list)
+    for row in rows:
+        found[row.outlet].append(row)
+    unsure: list[records.Post] = []
+    looks = (_recover(book, rows, desk, unsure) for rows in found.values())
+    for trouble in await asyncio.gather(*looks, return_exceptions=True):
+        if trouble is not None:
+            raise trouble
     return unsure
 
 
-async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
-    """Look for a doubtful post, a few times at growing distance; False where nobody could say."""
+async def _recover(
+    book: ledger.Ledger, rows: list[records.Post], desk: Desk, unsure: list[records.Post]
+) -> None:
+    """Settle the posts of one outlet; add those that are unsure from now on."""
+    for row in rows:
+        async with desk.outlets.turn(row.outlet):
+            if row.state == "unsure":
+                await _look_again(book, row, desk)
+            elif await _settle_orphan(book, row, desk):
+                unsure.append(row)
+
+
+async def _settle_orphan(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
+    """Settle what a dead worker left; True where it is unsure from now on."""
+    claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
+    reply = model.Reply(outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting")
+    reply = doubts.settled(await _found(book, row, desk), reply)
+    word = settling.Word(row=row, claim=claim, reply=reply, at=desk.clock(), doubt=True)
+    return settling.settle(book, word, who=desk.owner) and reply.outcome is model.Outcome.UNSURE
+
+
+async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> None:
+    """Look for a doubtful post, a few times at growing distance from when it became doubtful."""
     now = desk.clock()
-    since = row.looked_at - (row.handed_at or row.looked_at) if row.looked_at else None
-    done = 0 if since is None else sum(since >= dt.timedelta(minutes=n) for n in LOOKS)
-    if done >= len(LOOKS) or row.handed_at is None:
-        return True
-    if now < row.handed_at + dt.timedelta(minutes=LOOKS[done]):
-        return True
+    since = max((one.at for one in book.posts.attempts(row.id)), default=row.handed_at)
+    if since is None:
+        return
+    past = row.looked_at - since if row.looked_at else dt.timedelta(days=-1)
+    done = sum(past >= dt.timedelta(minutes=minutes) for minutes in LOOKS)
+    if done >= len(LOOKS) or now < since + dt.timedelta(minutes=LOOKS[done]):
+        return
     found = await _found(book, row, desk)
     book.posts.note(row, looked_at=now)
-    reply = _settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
+    reply = doubts.settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
     if reply.outcome is model.Outcome.UNSURE:
-        return False
-    state, values = outcome(row, reply, now)
+        return
+    state, values = settling.outcome(row, reply, now)
     why = reply.text.removeprefix("; ")
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
         book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
         log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
-    return True
 
 
 async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.Evidence:
@@ -339,10 +355,7 @@ async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.
     except errors.DeliverybotError as error:
         log.warning("post %d: %s", row.id, error)
         return outlets.Evidence(there=None)
-    return await look(outlet, posts.draft(book, row))
-
-
-# --- writing it down ----------------------------------------------------------------------------
+    return await doubts.look(outlet, posts.draft(book, row))
 
 
 def _hold(
@@ -352,45 +365,3 @@ def _hold(
     values = {**queue.UNAPPROVED, "problem": problem}
     with contextlib.suppress(errors.WrongState):
         book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=values)
-
-
-def _settle(book: ledger.Ledger, word: Word, desk: Desk) -> bool:
-    """Write the answer down, unless another worker's word counts by now.
-
-    What was in doubt stays so in the log of tries.
-    """
-    row, reply = word.row, word.reply
-    state, values = outcome(row, reply, word.at)
-    if word.past and state == "refused":
-        state, values = word.past, {"handed_at": None}  # it is not there, and costs nothing
-    said = reply
-    if word.doubt and state != "posted":
-        # It may be there: nobody writes another text for it.
-        values |= {"handed_at": row.handed_at or word.claim.at or word.at}
-        said = dataclasses.replace(reply, outcome=model.Outcome.UNSURE)
-    try:
-        book.posts.settle(word.claim, said, state, who=desk.owner, now=word.at, values=values)
-    except (errors.LostClaim, errors.WrongState):
-        log.warning("post %d was taken over by another worker; its word counts", row.id)
-        return False
-    level = logging.INFO if state == "posted" else logging.WARNING
-    log.log(level, "post %d on %s: %s (%s)", row.id, row.outlet, state, reply)
-    return True
-
-
-def outcome(
-    row: records.Post, reply: model.Reply, now: dt.datetime
-) -> tuple[str, dict[str, object]]:
-    """Return the state that a reply leads to, and the columns that go with it."""
-    if reply.outcome is model.Outcome.DONE:
-        return "posted", {"url": reply.url, "posted_at": now}
-    if reply.outcome is model.Outcome.UNSURE:
-        return "unsure", {}
-    if reply.account:
-        return "retrying", {"next_try": now}  # as soon as the outlet takes posts again
-    if reply.outcome is model.Outcome.LATER:
-        step = dt.timedelta(minutes=BACKOFF[min(row.attempts, len(BACKOFF) - 1)])
-        if reply.retry_after is not None:
-            step = min(dt.timedelta(seconds=reply.retry_after), rests.PATIENCE)
-        return "retrying", {"next_try": now + step}
-    return "refused", {}

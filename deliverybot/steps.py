@@ -123,24 +123,27 @@ class Works:
         )
 
     async def start(self) -> None:
-        """Clear up after those who were killed."""
+        """Clear up after those who were killed; `recover` asks the networks, which may hang."""
         if self.book.single_process:
             letters.sweep(self.settings.state)
             volumes.sweep(self.book, self.settings.state)
             self.book.news.sweep()
         letters.tidy(self.book, self.settings)
         forwards.recover(self.book, self.settings, self.clock(), alone=self.book.single_process)
-        await self.recover()
+        self._settle_letters()
         erasure.finish(self.book, self.settings, self.clock())
 
     async def recover(self) -> None:
-        """Settle what dead workers left in hand."""
+        """Settle what dead workers left in hand: letters first, since networks may hang."""
+        self._settle_letters()
+        forwards.recover(self.book, self.settings, self.clock(), alone=False)
         alone = self.book.single_process
-        for row in deliveries.recover(self.book, self._desk, alone=alone):
-            log.warning("delivery %d to %s is unsure; see `deliveries show`", row.id, row.target)
         for post in await publishing.recover(self.book, self._news, alone=alone):
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
-        forwards.recover(self.book, self.settings, self.clock(), alone=False)
+
+    def _settle_letters(self) -> None:
+        for row in deliveries.recover(self.book, self._desk, alone=self.book.single_process):
+            log.warning("delivery %d to %s is unsure; see `deliveries show`", row.id, row.target)
 
     async def poll(self, slug: str, *, anyway: bool = False) -> dt.datetime | None:
         """Read one campaign's source, and compare the count with its plan.

@@ -16,8 +16,9 @@ from click import testing
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import cli, errors, outlets, publishing
+from deliverybot import cli, errors, model, outlets, publishing
 from deliverybot.ledger import records
+from deliverybot.outlets import x
 from test_publishing import UNKNOWN, House, Said, made, only
 
 HARMLESS = outlets.Evidence(there=None, harmless=True)
@@ -288,3 +289,50 @@ async def test_an_outlet_that_fails_leaves_the_post_unsure(
     assert await publish(house) == "unsure"
     assert "the outlet failed: LookupError at test_doubts.py" in row(house).reply
     assert asked.asked == 1
+
+
+# --- one that hangs, a machine that was off ------------------------------------------------------
+
+
+async def test_what_becomes_ready_while_one_hangs_is_posted(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "LOOK", 0.02)
+    over, real = asyncio.Event(), x.X.publish
+
+    async def publish_late(self: x.X, post: outlets.Draft) -> model.Reply:
+        if self.name == "first-x":
+            await over.wait()
+        return await real(self, post)
+
+    monkeypatch.setattr(x.X, "publish", publish_late)
+    for house in made(tmp_path):
+        only(house, "news")
+        held = house.row("second-x")
+        house.book.posts.move(held, "held", who="mira", why="", now=house.clock())
+        task = asyncio.create_task(house.publish())
+        while house.states()["first-x"] != "sending":  # noqa: ASYNC110 - the ledger's word
+            await asyncio.sleep(0.01)
+        house.book.posts.approve(house.row("second-x"), who="mira", now=house.clock())
+        while house.states()["second-x"] != "posted":  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        assert house.states()["first-x"] == "sending"
+        over.set()
+        assert (await task)["first-x"] == "posted"
+
+
+async def test_a_machine_that_was_off_for_hours_looks_more_than_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while posting; at the next boot the network is not there yet."""
+    asked = Said(monkeypatch, UNKNOWN, UNKNOWN, THERE)
+    lease = publishing.LEASE
+    assert house.book.posts.claim(row(house), owner="dead", lease=lease, now=house.clock())
+    house.clock.forward(hours=3)
+    await publishing.recover(house.book, house.desk(), alone=True)
+    assert row(house).state == "unsure"
+    for minutes in (1, 2):
+        house.clock.forward(minutes=minutes)
+        await publishing.recover(house.book, house.desk(), alone=True)
+    assert row(house).state == "posted"
+    assert asked.asked == 3

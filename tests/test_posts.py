@@ -16,7 +16,7 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, model, outlets, posts, publishing, steps
+from deliverybot import config, errors, ledger, model, outlets, posts, publishing, settling, steps
 from deliverybot.ledger import records
 
 NOW = build.NOW
@@ -267,7 +267,7 @@ def test_each_answer_leads_to_its_state(
     desk: Callable[..., Desk], outcome: model.Outcome, state: str
 ) -> None:
     row = desk().row()
-    found, values = publishing.outcome(row, build.reply(outcome, url="https://x.example/1"), NOW)
+    found, values = settling.outcome(row, build.reply(outcome, url="https://x.example/1"), NOW)
     assert found == state
     if state == "posted":
         assert values == {"url": "https://x.example/1", "posted_at": NOW}
@@ -283,7 +283,7 @@ def test_each_wait(
 ) -> None:
     row = dataclasses.replace(desk().row(), attempts=attempts)
     reply = build.reply(model.Outcome.LATER, retry_after=asked)
-    state, values = publishing.outcome(row, reply, NOW)
+    state, values = settling.outcome(row, reply, NOW)
     assert (state, values) == ("retrying", {"next_try": NOW + dt.timedelta(minutes=minutes)})
 
 

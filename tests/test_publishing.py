@@ -15,7 +15,7 @@ from click import testing
 import build
 import x_fake
 from deliverybot import campaign as campaigns
-from deliverybot import cli, config, errors, ledger, model, outlets, overview, publishing
+from deliverybot import cli, config, errors, ledger, model, outlets, overview, publishing, settling
 from deliverybot.ledger import records
 
 UNKNOWN = outlets.Evidence(there=None)
@@ -346,7 +346,7 @@ async def test_a_person_may_send_again_what_nobody_can_see(
 def test_an_answer_about_the_account_is_no_answer_about_the_post(house: House) -> None:
     row = house.row("first-x")
     reply = build.reply(model.Outcome.REFUSED, account=True)
-    assert publishing.outcome(row, reply, build.NOW) == ("retrying", {"next_try": build.NOW})
+    assert settling.outcome(row, reply, build.NOW) == ("retrying", {"next_try": build.NOW})
 
 
 # --- outlets that say nothing -------------------------------------------------------------------

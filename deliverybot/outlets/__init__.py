@@ -177,6 +177,11 @@ class Pool:
         self._settings = settings
         self._clock = clock
         self._open: dict[str, Outlet] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    def turn(self, name: str) -> asyncio.Lock:
+        """Return what is held while an outlet is used: by one task at a time."""
+        return self._turns.setdefault(name, asyncio.Lock())
 
     def get(self, name: str) -> Outlet:
         """Return the outlet of the section ``[outlets.NAME]``."""

@@ -21,7 +21,7 @@ from typing import TypeVar
 import requests
 import requests.adapters
 
-from deliverybot import model, screen, values
+from deliverybot import hands, model, screen, values
 
 T = TypeVar("T")
 #: Letters of what a network says that are kept.
@@ -129,7 +129,7 @@ class Door(requests.adapters.BaseAdapter):
             )
             connection.sock = secure
             secure.do_handshake()
-        if self._late:
+        if self._late or self._over:
             raise TimeoutError
 
     def _exchange(
@@ -151,10 +151,11 @@ class Door(requests.adapters.BaseAdapter):
 async def aside(door: Door, work: Callable[[Door], T]) -> T:
     """Do something in a thread, where a client's library waits; a cancel ends the wait.
 
-    Else the thread, and with it the process, would wait for the door's deadline.
+    A call that nobody answers cannot be ended: so the thread is one of its own,
+    which no process waits for at its end.
     """
     try:
-        return await asyncio.to_thread(work, door)
+        return await hands.apart("outlet", lambda: work(door))
     except asyncio.CancelledError:
         door.cut()
         raise

@@ -1,0 +1,32 @@
+"""Posts that may be there: what the network says of them, and what that comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from deliverybot import asking, model, outlets
+
+log = logging.getLogger(__name__)
+
+
+async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
+    """Ask the network for a post; an outlet that fails at that knows nothing."""
+    found, trouble = await asking.find(outlet, post)
+    if trouble:
+        log.warning("post %s: %s cannot say: it %s", post.key, outlet.name, trouble)
+    return found
+
+
+def settled(found: outlets.Evidence, reply: model.Reply) -> model.Reply:
+    """Return what a doubtful try came to, in the light of what the network says."""
+    if found.there:
+        text = f"{reply.text}; the post is there"
+        return dataclasses.replace(reply, outcome=model.Outcome.DONE, text=text, url=found.url)
+    if found.there is False:
+        text = f"{reply.text}; the post is not there"
+        return dataclasses.replace(reply, outcome=model.Outcome.LATER, text=text)
+    if found.harmless:
+        text = f"{reply.text}; the same goes again, which the network takes for the same"
+        return dataclasses.replace(reply, outcome=model.Outcome.LATER, text=text)
+    return reply
