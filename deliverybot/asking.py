@@ -11,11 +11,9 @@ import asyncio
 import dataclasses
 import pathlib
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
-import pydantic
-
-from deliverybot import errors, model, outlets, screen
+from deliverybot import errors, model, networks, outlets, screen
 from deliverybot.outlets import wire
 
 #: Seconds for a post with all that belongs to it, and for a look; both together, and a look
@@ -49,7 +47,7 @@ async def publish(outlet: outlets.Outlet, post: outlets.Draft) -> model.Reply:
     if not trouble and isinstance(reply, model.Reply) and _is_whole(reply):
         return dataclasses.replace(
             reply,
-            text=wire.clean(reply.text, _secrets(outlet)),
+            text=wire.clean(reply.text, networks.secrets(outlet.section)),
             url=_address(outlet, reply.url),
             retry_after=_pause(reply.retry_after),
         )
@@ -130,18 +128,11 @@ def _is_whole(reply: model.Reply) -> bool:
     return all(isinstance(value, kind) for value, kind in (*kinds, (reply.account, bool)))
 
 
-def _secrets(outlet: outlets.Outlet) -> Iterator[str]:
-    section = outlet.section
-    for value in section.model_dump().values() if isinstance(section, pydantic.BaseModel) else ():
-        if isinstance(value, pydantic.SecretStr):
-            yield value.get_secret_value()
-
-
 def _address(outlet: outlets.Outlet, url: object) -> str:
     """Return the address of a post, or of a file; empty where it is none."""
     if isinstance(url, str) and url.startswith("file:///") and len(url) <= _PATH_MAX:
         return url if screen.clean(url, _PATH_MAX) == url else ""
-    return wire.address(url, _secrets(outlet))
+    return wire.address(url, networks.secrets(outlet.section))
 
 
 def _pause(seconds: object) -> float | None:

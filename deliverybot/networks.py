@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import pydantic
@@ -29,6 +30,13 @@ def protected(api: str) -> str:
     if parts.scheme != "https" and not values.is_loopback(parts.hostname or ""):
         raise faults.wrong("tokens would travel in the clear", "use https://")
     return api
+
+
+def secrets(section: object) -> Iterator[str]:
+    """Yield the secrets of an outlet's section, whoever wrote its kind."""
+    for value in section.model_dump().values() if isinstance(section, pydantic.BaseModel) else ():
+        if isinstance(value, pydantic.SecretStr):
+            yield value.get_secret_value()
 
 
 def bluesky_handle(text: str) -> str:
