@@ -14,6 +14,7 @@ import collections
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 #: Minutes after which a doubtful post is looked for again; then a person does.
 LOOKS = (0, 2, 15, 120)
+_OTHER_PICTURE = "its picture is not the one that was approved; the next start paints it again"
 #: How long a claim lasts at least: far beyond any outlet's own deadline.
 LEASE = dt.timedelta(minutes=10)
 #: Seconds between two looks whether more can be begun.
@@ -192,6 +194,9 @@ def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
     now = desk.clock()
     if row.approved_digest != posts.digest_of(row):
         _hold(book, row, "the post is not the one that was approved", now)
+        return None
+    if row.image and hashlib.sha256(book.news.picture(row.image)).hexdigest() != row.image:
+        _hold(book, row, _OTHER_PICTURE, now, problem=_OTHER_PICTURE)
         return None
     post = posts.draft(book, row)
     try:

@@ -24,7 +24,7 @@ import pytest
 import build
 from deliverybot import campaign as campaigns
 from deliverybot import cards, config, errors, ledger, model, posts, render, steps
-from deliverybot.ledger import records
+from deliverybot.ledger import newsroom, records
 from deliverybot.pdf import child, press
 
 TARGET = model.Target(
@@ -469,6 +469,26 @@ async def test_the_card_of_a_campaign_that_wants_none_any_more_goes(
     row = await one.write()
     assert (row.state, row.image, row.alt) == ("held", "", "")
     assert row.digest == posts.digest("news", row.text)
+
+
+@pytest.mark.parametrize("left", [b"another picture", None])
+async def test_a_picture_that_is_not_the_approved_one_is_not_posted(
+    desk: Callable[..., Desk], left: bytes | None
+) -> None:
+    """Somebody has changed the database by hand, or lost a part of it."""
+    one = desk(post='card = true\napproval = "none"')
+    row = await one.write()
+    with one.book._db.engine.begin() as tx:
+        pictures = newsroom.pictures
+        tx.execute(pictures.update().values(png=left) if left else pictures.delete())
+    await one.works().publish()
+    row = one.row()
+    assert (row.state, row.attempts) == ("held", 0)
+    assert "its picture is not the one that was approved" in row.problem
+    again = await one.write()  # it was started again
+    assert (again.state, again.problem, again.image) == ("approved", "", row.image)
+    await one.works().publish()
+    assert one.row().state == "posted"
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,18 @@ class News:
         self._db = database
 
     def keep(self, png: bytes) -> str:
-        """Keep a picture; return its SHA-256 in hex, by which it is found again."""
+        """Keep a picture; return its SHA-256 in hex, by which it is found again.
+
+        Another one that stands under this hash, by somebody's hand, gives way.
+        """
         sha256 = hashlib.sha256(png).hexdigest()
+        same = _P.c.sha256 == sha256
         with self._db.write() as tx:
-            if tx.scalar(sa.select(_P.c.sha256).where(_P.c.sha256 == sha256)) is None:
+            there = tx.scalar(sa.select(_P.c.png).where(same))
+            if there is None:
                 tx.execute(sa.insert(_P), {"sha256": sha256, "png": png})
+            elif bytes(there) != png:
+                tx.execute(sa.update(_P).where(same).values(png=png))
         return sha256
 
     def picture(self, sha256: str) -> bytes:
