@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import email
+import email.policy
 import json
 import os
 import pathlib
@@ -20,8 +22,9 @@ import pytest
 
 import build
 import http_server
+import smtp_server
 import test_cli
-from deliverybot import alerts, config, errors, ledger, model, notifying, reasons
+from deliverybot import alerts, config, daemon, errors, ledger, model, notifying, reasons
 from deliverybot.alerts import memory, messenger, things
 
 NOW = build.NOW
@@ -405,26 +408,42 @@ async def test_an_answer_that_never_comes_is_given_up(monkeypatch: pytest.Monkey
 # --- secrets --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [TOKEN, f"{TOKEN}?method=put", f"moved/{TOKEN}", f"gone/{TOKEN}"])
-def test_no_token_is_logged_kept_or_shown(bot: test_cli.Bot, path: str) -> None:
-    answers = {
-        f"/{TOKEN}": http_server.text(f"no, {TOKEN}", status=500),
-        f"/moved/{TOKEN}": http_server.redirect("/elsewhere"),
-        "/elsewhere": http_server.Answer(),
-    }
-    with http_server.running(answers) as server:
-        told = f"json://ada:{TOKEN}@127.0.0.1:{server.port}/{path}"
+def test_no_token_is_logged_kept_or_shown(bot: test_cli.Bot) -> None:
+    with http_server.running(lambda _: http_server.text(f"no, {TOKEN}", status=500)) as server:
+        told = f"json://ada:{TOKEN}@127.0.0.1:{server.port}/{TOKEN}"
         done = bot("--debug", "run", "--once", "-v", DELIVERYBOT_ALERTS__URLS=told)
         shown = bot("alerts", "list", "--json", DELIVERYBOT_ALERTS__URLS=told)
-        tried = bot("alerts", "test", code=1, DELIVERYBOT_ALERTS__URLS=told)
         checked = bot("check", "--offline", "--json", DELIVERYBOT_ALERTS__URLS=told)
-        assert not server.asked("/elsewhere"), "no redirect is followed"
-    said = "".join(one.stdout + one.stderr for one in (done, shown, tried, checked))
-    assert "did not take a message" in said
+    said = "".join(one.stdout + one.stderr for one in (done, shown, checked))
+    assert "did not take a message: it answered 500" in said
     assert TOKEN not in said
     for file in (bot.place / "var").rglob("*"):
         if file.is_file():
             assert TOKEN.encode() not in file.read_bytes(), file
+
+
+NO_CONNECTION = "there was no connection, or no answer in time"
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (http_server.text(f"no, {TOKEN}", status=401), "it answered 401"),
+        (http_server.text(f"<html>{TOKEN}</html>", status=503), "it answered 503"),
+        (http_server.redirect(f"/elsewhere/{TOKEN}"), "it answered 302"),
+        (http_server.redirect(f"/elsewhere/{TOKEN}", 307), "it answered 307"),
+        (http_server.sends(f"no HTTP: {TOKEN}\r\n\r\n".encode()), NO_CONNECTION),
+        (http_server.sends(b""), NO_CONNECTION),
+    ],
+)
+async def test_what_a_server_answers_is_not_quoted(
+    reply: http_server.Reply, why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = things.Message(title="t", body="b")
+    with http_server.running(lambda _: reply) as server:
+        assert await messenger.send(url(server.port), message) == why
+        assert len(server.requests) == 1, "no redirect is followed"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_no_token_stands_in_a_repr(tmp_path: pathlib.Path) -> None:
@@ -587,7 +606,23 @@ async def test_apprise_knows_each_address_that_the_page_shows() -> None:
     text = (pathlib.Path(__file__).parent.parent / "docs" / "alerts.md").read_text()
     rows = re.findall(r"^\| [^|]+ \| `([a-z]+://[^`]+)` \|", text, re.MULTILINE)
     assert len(rows) == 9
-    assert dict(zip(rows, await messenger.known(rows), strict=True)) == dict.fromkeys(rows, True)
+    found = await messenger.known(rows)
+    assert found is not None
+    assert [row for row, known in zip(rows, found, strict=True) if not known] == []
+
+
+async def test_mail_is_text_and_no_markup() -> None:
+    with smtp_server.running() as server:
+        asked = (
+            f"mailto://127.0.0.1:{server.port}?from=a@own.example&to=b@own.example&mode=insecure"
+        )
+        body = "No <b>faces</b> & *stars*\n- one: `deliverybot status`"
+        assert await messenger.send(asked, things.Message(title="T <i>", body=body)) == ""
+    (taken,) = server.accepted
+    mail = email.message_from_bytes(taken, policy=email.policy.default)
+    assert (mail["Subject"], mail["To"]) == ("T <i>", "b@own.example")
+    assert mail.get_content_type() == "text/plain"
+    assert mail.get_content().split() == body.split()
 
 
 # --- trying it out --------------------------------------------------------------------------------
@@ -676,6 +711,49 @@ async def test_two_processes_tell_it_once(
     await alerts.tell(late)
     assert len(server.requests) == 1, "the claim of one that died is over"
     await alerts.tell(late)
+    assert len(server.requests) == 1
+
+
+async def test_who_was_told_stays_known_beside_a_process_with_other_addresses(
+    book: ledger.Ledger, tmp_path: pathlib.Path, server: http_server.Server
+) -> None:
+    plan = build.campaign(tmp_path, posts=())
+    desks = []
+    for urls in (url(server.port), f"{url(server.port)}?other=1"):
+        settings = load(tmp_path, '[alerts]\nafter = "0s"\n', DELIVERYBOT_ALERTS__URLS=urls)
+        desks.append(alerts.Desk(
+            book=book, settings=settings, campaigns={"faces": plan}, clock=lambda: NOW
+        ))  # fmt: skip
+    build.grow(book, plan, 100)
+    build.put(book, "delivery", 1, state="held")
+    for _ in range(3):
+        for desk in desks:
+            await alerts.tell(desk)
+    assert len(server.requests) == 2
+    assert len(memory.load(book.alerts.read())) == 2
+    build.put(book, "delivery", 1, state="sent")
+    await alerts.tell(desks[0])
+    assert len(memory.load(book.alerts.read())) == 1, "the other was told of nothing that is left"
+
+
+async def test_work_that_fails_is_told_all_the_same(
+    book: ledger.Ledger,
+    tmp_path: pathlib.Path,
+    server: http_server.Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load(tmp_path, DELIVERYBOT_ALERTS__URLS=url(server.port))
+    plan = build.campaign(tmp_path, posts=())
+    build.grow(book, plan, 100)
+    build.put(book, "delivery", 1, state="held", digest="x")
+    works = build.works(book, [plan], settings, build.Clock())
+
+    async def fail() -> None:
+        raise errors.LetterError([errors.Fault(level="fault", what="no such template")])
+
+    monkeypatch.setattr(works, "freeze", fail)
+    with pytest.raises(errors.LetterError):
+        await daemon.once(works)
     assert len(server.requests) == 1
 
 

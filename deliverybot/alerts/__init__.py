@@ -104,7 +104,15 @@ _Kept = dict[str, memory.Memory]
 
 
 def _seen(kept: _Kept, where: list[Address], there: list[things.Thing], now: dt.datetime) -> _Kept:
-    return {one.name: kept.get(one.name, memory.Memory()).seen(there, now) for one in where}
+    """Look at what every address was told, also at those of a process with other settings.
+
+    What is over is forgotten there, too, and in the end the address itself.
+    """
+    mine = {one.name for one in where}
+    every = {
+        name: kept.get(name, memory.Memory()).seen(there, now) for name in sorted({*kept, *mine})
+    }
+    return {name: one for name, one in every.items() if name in mine or one.holds}
 
 
 async def _tell_one(desk: Desk, address: Address, there: list[things.Thing]) -> None:
@@ -168,6 +176,9 @@ async def check(settings: config.Settings) -> list[errors.Fault]:
         what = "alerts cannot be sent: Apprise is not installed"
         return [errors.Fault(level="fault", what=what, hint=messenger.INSTALL)]
     found = await messenger.known(urls)
+    if found is None:
+        what = "alerts cannot be sent: the process that asks Apprise ended without an answer"
+        return [errors.Fault(level="fault", what=what, hint=f"{messenger.INSTALL}, once more")]
     wrong = [
         errors.Fault(
             level="fault",

@@ -44,6 +44,11 @@ class Memory:
     #: Somebody is telling it, until then; where many processes work.
     claimed: dt.datetime | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether it was told of anything that is not over."""
+        return any(one.told is not None for one in self.known.values())
+
     def seen(self, there: Iterable[things.Thing], now: dt.datetime) -> Memory:
         """Return what is known once one has looked: what is new, and without what is over."""
         keys = {one.key for one in there}

@@ -36,12 +36,12 @@ def kind(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
-async def known(urls: Sequence[str]) -> list[bool]:
-    """Return of each address whether Apprise knows it; asks nobody else."""
+async def known(urls: Sequence[str]) -> list[bool] | None:
+    """Return of each address whether Apprise knows it, which asks nobody else; None: no answer."""
     try:
         answer = await _ask({"task": "known", "urls": list(urls)})
     except (TimeoutError, _Ended):
-        return [False] * len(urls)
+        return None
     return list(answer["known"])
 
 
