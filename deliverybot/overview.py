@@ -16,6 +16,7 @@ from deliverybot import (
     ledger,
     milestones,
     relay_health,
+    rests,
 )
 from deliverybot import campaign as campaigns
 from deliverybot import reasons as told
@@ -224,8 +225,8 @@ def _resting(book: ledger.Ledger, now: dt.datetime) -> tuple[news.Rest, ...]:
     Whoever looks may not have the secrets that tell whether an account has
     changed, so all of them are named until a post got through.
     """
-    rests = book.news.rests().values()
-    return tuple(one for one in rests if one.until is None or one.until > now)
+    found = book.news.rests().values()
+    return tuple(one for one in found if one.until is None or rests.waits(one, now))
 
 
 def _standing(

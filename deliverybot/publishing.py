@@ -123,7 +123,7 @@ def _ready(
     now = desk.clock()
     found = collections.defaultdict[str, list[records.Post]](list)
     left_alone = {rest.outlet for rest in rests.standing(book, desk.settings, now)}
-    for row in () if desk.stopping() else book.posts.ready(now):
+    for row in () if desk.stopping() else book.posts.ready(now, longest=rests.PATIENCE):
         if row.id not in besides and row.outlet not in left_alone and _may_go(row, desk, now):
             found[row.outlet].append(row)
     return found

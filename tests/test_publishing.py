@@ -207,6 +207,45 @@ async def test_status_tells_of_outlets_that_rest(tmp_path: pathlib.Path) -> None
         assert [one["outlet"] for one in told["outlets"]] == ["first-x"]
 
 
+async def test_an_account_that_is_refused_after_it_was_asked_to_wait_is_said(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No post got through between the two: what was said of the wait says nothing of this."""
+    for house in made(tmp_path):
+        only(house, "second-x", "news")
+        house.fake.plan = ["limited"]
+        await house.publish()
+        for revoked in ("revoked", "revoked", "revoked too", "revoked too"):
+            house.clock.forward(hours=1)
+            house.options = load(tmp_path, house.fake, first_access_token_secret=revoked)
+            await house.publish()
+        said = [line for line in caplog.messages if "nothing is posted on" in line]
+        why = [line.partition(": ")[2][:8] for line in said]
+        assert why == ["post 429", "post 401", "post 401"]
+        assert house.fake.asked("/2/tweets") == 3
+
+
+async def test_a_reset_that_is_past_by_our_clock_is_no_leave_to_hammer(house: House) -> None:
+    """Our clock is ahead, so that the limit seems to be over; it is not."""
+    only(house, "second-x", "news")
+    for _ in range(30):
+        house.fake.plan = ["limited_past"]
+        await house.publish()
+        house.clock.forward(seconds=2)
+    assert len(house.fake.requests) == 1
+
+
+@pytest.mark.parametrize("plan", ["limited", "drop"])
+async def test_a_clock_that_was_ahead_holds_nothing_up(house: House, plan: str) -> None:
+    only(house, "second-x", "news")
+    house.clock.forward(hours=23)
+    house.fake.plan = [plan]
+    assert (await house.publish())["first-x"] == "retrying"
+    house.clock.forward(hours=-23)
+    assert not house.status().resting
+    assert (await house.publish())["first-x"] == "posted"
+
+
 # --- what is in doubt ---------------------------------------------------------------------------
 
 

@@ -250,6 +250,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _plan_limited(self, text: str) -> None:
         self._answer(429, {"title": "Too Many Requests"}, {"x-rate-limit-reset": "1000900"})
 
+    def _plan_limited_past(self, text: str) -> None:
+        self._answer(429, {"title": "Too Many Requests"}, {"x-rate-limit-reset": "999000"})
+
     def _plan_odd_limit(self, text: str) -> None:
         self._answer(429, ["odd"], {"x-rate-limit-reset": "soon"})
 

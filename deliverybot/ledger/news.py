@@ -68,13 +68,20 @@ class News:
             return {row.outlet: Rest.of(row) for row in tx.execute(sa.select(_R))}
 
     def rest(self, rest: Rest) -> bool:
-        """Leave an outlet alone; True where it was not before."""
+        """Leave an outlet alone; True where that is news.
+
+        It is none where it was left alone before for the like: asked to wait
+        again, or refused again with the same account.
+        """
         with self._db.change() as tx:
-            gone = tx.execute(sa.delete(_R).where(_R.c.outlet == rest.outlet)).rowcount
+            before = tx.execute(sa.select(_R).where(_R.c.outlet == rest.outlet)).first()
+            tx.execute(sa.delete(_R).where(_R.c.outlet == rest.outlet))
             tx.execute(sa.insert(_R), dataclasses.asdict(rest))
-            if not gone:
-                self._record(tx, rest.outlet, "", "resting", rest.why, rest.since)
-        return not gone
+            news = before is None or _kind(Rest.of(before)) != _kind(rest)
+            if news:
+                old = "" if before is None else "resting"
+                self._record(tx, rest.outlet, old, "resting", rest.why, rest.since)
+        return news
 
     def resume(self, outlet: str, *, who: str, why: str, now: dt.datetime) -> bool:
         """Use an outlet again; False where it was not left alone."""
@@ -97,3 +104,8 @@ class News:
         store.record(
             tx, at=now, who=who, thing="outlet", ref=outlet, campaign="", old=old, new=new, why=why
         )
+
+
+def _kind(rest: Rest) -> str:
+    """Return what tells one rest from another: a wait, or the account that is refused."""
+    return "wait" if rest.until is not None else rest.section

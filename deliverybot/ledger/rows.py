@@ -103,15 +103,26 @@ class Rows(Generic[Row]):
             fence -= 1
         return False
 
-    def ready(self, now: dt.datetime, *, after: int = 0, most: int | None = None) -> list[Row]:
+    def ready(
+        self,
+        now: dt.datetime,
+        *,
+        after: int = 0,
+        most: int | None = None,
+        longest: dt.timedelta | None = None,
+    ) -> list[Row]:
         """Return the rows that a worker may claim now, longest waiting first.
 
         `most` of those behind the row `after`, for who takes them page by page.
+        What would have to wait more than the `longest` wait there is was written
+        while the clock was ahead.
         """
+        next_try = self._t.c.next_try
+        due = next_try.is_(None) | (next_try <= now)
+        if longest is not None:
+            due |= next_try > now + longest
         query = self._query().where(
-            self._t.c.state.in_(("approved", "retrying")),
-            self._t.c.id > after,
-            sa.or_(self._t.c.next_try.is_(None), self._t.c.next_try <= now),
+            self._t.c.state.in_(("approved", "retrying")), self._t.c.id > after, due
         )
         query = query.limit(most)
         with self._db.read() as tx:
