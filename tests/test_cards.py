@@ -24,7 +24,7 @@ import pytest
 import build
 from deliverybot import campaign as campaigns
 from deliverybot import cards, config, errors, ledger, model, posts, render, steps
-from deliverybot.ledger import newsroom, records
+from deliverybot.ledger import correspondence, records
 from deliverybot.pdf import child, press
 
 TARGET = model.Target(
@@ -479,7 +479,7 @@ async def test_a_picture_that_is_not_the_approved_one_is_not_posted(
     one = desk(post='card = true\napproval = "none"')
     row = await one.write()
     with one.book._db.engine.begin() as tx:
-        pictures = newsroom.pictures
+        pictures = correspondence.pictures
         tx.execute(pictures.update().values(png=left) if left else pictures.delete())
     await one.works().publish()
     row = one.row()

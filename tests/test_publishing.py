@@ -353,6 +353,21 @@ async def test_what_may_be_there_is_neither_stale_nor_written_anew(
     assert len(house.fake.requests) == 1
 
 
+@pytest.mark.parametrize(("plan", "state"), [("drop", "cancelled"), ("post_then_drop", "posted")])
+async def test_what_was_in_doubt_is_not_told_once_it_is_no_news(
+    house: House, monkeypatch: pytest.MonkeyPatch, plan: str, state: str
+) -> None:
+    """The network says nothing at first, and days later whether it is there."""
+    only(house, "second-x", "news")
+    with monkeypatch.context() as patch:
+        Said(patch, outlets.Evidence(there=None, harmless=True))
+        house.fake.plan = [plan]
+        assert (await house.publish())["first-x"] == "retrying"
+    house.clock.forward(days=2)
+    assert (await house.publish())["first-x"] == state
+    assert house.fake.asked("/2/tweets") == 1
+
+
 async def test_what_may_be_there_goes_again_only_where_that_does_no_harm(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

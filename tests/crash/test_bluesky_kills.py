@@ -14,6 +14,8 @@ import bluesky_server
 import http_server
 from crash import bots, posting
 
+#: Seconds: each is one world after the other on a machine that may have more to do.
+pytestmark = pytest.mark.timeout(600)
 #: Each post takes two requests at least: for a session, and for what it looks for or brings.
 REQUESTS = 2
 
@@ -43,7 +45,6 @@ def besieged(
     assert all(one["embed"]["images"][0]["alt"] for one in pds.records.values())
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", posting.SEEDS)
 def test_kills_at_random(
     seed: int, driver: bots.Driver, clouded: bots.World, tmp_path: pathlib.Path
@@ -52,7 +53,6 @@ def test_kills_at_random(
         siege.at_random(random.Random(seed), requests=REQUESTS, pause=posting.SOON)
 
 
-@pytest.mark.timeout(600)
 def test_a_kill_at_each_point(
     driver: bots.Driver, clouded: bots.World, tmp_path: pathlib.Path
 ) -> None:

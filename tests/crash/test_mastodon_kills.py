@@ -16,6 +16,8 @@ import http_server
 import mastodon_server
 from crash import bots, posting
 
+#: Seconds: each is one world after the other on a machine that may have more to do.
+pytestmark = pytest.mark.timeout(600)
 #: A picture, the post, and at a second try who we are and what is there.
 REQUESTS = 2
 MEDIA, STATUSES, LOOK = "POST /api/v2/media", "POST /api/v1/statuses", "GET /api/v1/accounts"
@@ -70,7 +72,6 @@ def of(siege: posting.Siege) -> mastodon_server.Hourly:
     return siege.network
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", posting.SEEDS)
 def test_kills_at_random(seed: int, siege: posting.Siege) -> None:
     """Every other seed starts the bot again only when its keys have been forgotten."""
