@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import socket
 import subprocess
@@ -82,6 +83,19 @@ async def test_a_post_is_one_file_once(tmp_path: Path) -> None:
     assert content(files[0]) == "Zoë signed 🎉\n"
     assert first.url == files[0].as_uri()
     assert await outlet.find(post) == outlets.Evidence(there=True, url=first.url)
+    # What somebody else has left under the key is not the post: a second try would end it.
+    assert await outlet.find(draft("another text")) == outlets.Evidence(there=False)
+
+
+async def test_a_pipe_in_the_way_is_no_post(tmp_path: Path) -> None:
+    folder = tmp_path / "outbox" / "posts"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "face.m1000.x-main.txt")
+    outlet = outlets.open_outlet("files", settings(tmp_path))
+    assert await outlet.find(draft()) == outlets.Evidence(there=False)
+    reply = await outlet.publish(draft())
+    assert reply.outcome is REFUSED
+    assert "is no file" in reply.text
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "../up", "a/b", ".hidden", "a\nb", "ä", "x" * 201])

@@ -32,11 +32,19 @@ class Folder(outlets.Outlet):
 
     @typing_extensions.override
     async def find(self, post: outlets.Draft) -> outlets.Evidence:
-        """Look for the file."""
+        """Look for the file; one that says something else is not the post."""
+        return await asyncio.to_thread(self._find, post)
+
+    def _find(self, post: outlets.Draft) -> outlets.Evidence:
         path = self._path(post)
         if path is None or not path.is_file():
             return outlets.Evidence(there=False)
-        return outlets.Evidence(there=True, url=path.absolute().as_uri())
+        try:
+            same = path.read_bytes() == _written(post.text)
+        except OSError:
+            return outlets.Evidence(there=None)
+        url = path.absolute().as_uri() if same else ""
+        return outlets.Evidence(there=same, url=url)
 
     @typing_extensions.override
     async def check(self) -> list[errors.Fault]:
@@ -50,10 +58,10 @@ class Folder(outlets.Outlet):
         path = self._path(post)
         if path is None:
             return _reply(model.Outcome.REFUSED, f"{post.key!r} cannot be a file's name")
-        parts = [(path, post.text.encode("utf-8", "replace"), "text")]
+        parts = [(path, _written(post.text), "text")]
         if post.image:
             beside = path.with_name(f"{post.key}.alt.txt")
-            parts.insert(0, (beside, post.alt.encode("utf-8", "replace"), "alt text"))
+            parts.insert(0, (beside, _written(post.alt), "alt text"))
             parts.insert(0, (path.with_name(f"{post.key}.png"), post.image, "picture"))
         for file, content, what in parts:
             try:
@@ -68,8 +76,14 @@ class Folder(outlets.Outlet):
         return _done(path)
 
 
+def _written(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
 def _compare(path: Path, content: bytes, what: str) -> model.Reply | None:
     """Return what is wrong with a file that is there already."""
+    if not path.is_file():  # reading a pipe would never end
+        return _reply(model.Outcome.REFUSED, f"what is at {path} is no file")
     try:
         same = path.read_bytes() == content
     except OSError as error:
