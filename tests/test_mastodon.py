@@ -194,6 +194,64 @@ async def test_a_server_that_shows_no_posts_proves_nothing(tmp_path: pathlib.Pat
         assert await young.find(draft()) == outlets.Evidence(there=None, harmless=True)
 
 
+async def test_a_clock_that_was_set_back_makes_no_key_young_again(tmp_path: pathlib.Path) -> None:
+    """The server may have forgotten the key hours ago."""
+    with http_server.running(lambda _: http_server.text("<html>", status=503)) as running:
+        outlet = account(tmp_path, running.url(""), at=NOW - dt.timedelta(hours=20))
+        assert await outlet.find(draft()) == outlets.Evidence(there=None)
+        outlet = account(tmp_path, running.url(""), at=NOW - dt.timedelta(minutes=2))
+        assert await outlet.find(draft()) == outlets.Evidence(there=None, harmless=True)
+
+
+MENTION = (
+    '<p>Thanks, <span class="h-card"><a href="https://social.example/@mira" class="u-url mention">'
+    '@<span>mira</span></a></span>! 100 <a href="https://campaigns.example/p"><span class='
+    '"invisible">https://</span><span>campaigns.example/p</span></a></p>'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("Thanks, @mira@social.example! 100 https://campaigns.example/p", True),
+        ("Thanks, @mira! 100 https://campaigns.example/p", True),
+        ("Thanks, @ada@social.example! 100 https://campaigns.example/p", False),
+        ("Thanks, @mira@social.example! 200 https://campaigns.example/p", False),
+    ],
+)
+async def test_a_post_with_a_name_on_another_server_is_found(
+    tmp_path: pathlib.Path, text: str, there: bool
+) -> None:
+    """The server shows the name without its server; else it would be posted again."""
+    page = [{"content": MENTION, "created_at": "2026-11-25T12:00:00.000Z", "url": "u"}]
+    answers = {
+        "/api/v1/accounts/verify_credentials": http_server.json({"id": "1", "acct": "a"}),
+        "/api/v1/accounts/1/statuses": http_server.json(page),
+    }
+    with http_server.running(answers) as running:
+        outlet = account(tmp_path, running.url(""), at=NOW + dt.timedelta(days=3))
+        assert (await outlet.find(draft(text))).there is there
+
+
+@pytest.mark.parametrize(
+    ("content", "made", "outcome"),
+    [
+        ("<p>Other words</p>", NOW - dt.timedelta(minutes=30), UNSURE),
+        ("<p>Stop</p>", NOW - dt.timedelta(minutes=30), DONE),
+        ("<p>Other words</p>", NOW, DONE),  # as the server saw fit to write it
+    ],
+)
+async def test_an_older_post_under_the_key_is_not_ours(
+    tmp_path: pathlib.Path, content: str, made: dt.datetime, outcome: model.Outcome
+) -> None:
+    """A ledger that was begun anew gives the keys anew, and the server still knows the old ones."""
+    answer = {"id": "1", "url": "https://social.example/1", "content": content}
+    answer["created_at"] = made.isoformat()
+    with http_server.running({"/api/v1/statuses": http_server.json(answer)}) as running:
+        reply = await account(tmp_path, running.url("")).publish(draft("Stop"))
+    assert reply.outcome is outcome
+
+
 async def test_a_full_page_of_newer_posts_proves_nothing(tmp_path: pathlib.Path) -> None:
     made = "2026-11-25T12:00:00.000Z"
     page = [{"content": f"<p>{n}</p>", "created_at": made, "url": "u"} for n in range(40)]

@@ -30,7 +30,8 @@ from deliverybot.outlets import wire
 HARMLESS = dt.timedelta(minutes=50)
 #: Own posts that are read when one is looked for.
 _OWN = 40
-#: What the server's clock and ours may differ by, and by how much nobody's differs.
+#: What the server's clock and ours may differ by, and ours may be set back by; and by how much
+#: nobody's differs.
 _SKEW, _FAR = dt.timedelta(minutes=10), dt.timedelta(days=1)
 #: Seconds between two looks at a picture that the server is still working on.
 _PAUSE = 1.0
@@ -45,6 +46,8 @@ _ID_MAX = 64
 _TAG = re.compile("<[^<>]*>")
 #: How many times as long a text may be whose letters are written with their marks apart.
 _LONGER = 4
+#: A name on another server, of which a post's HTML shows the first part.
+_MENTION = re.compile(r"(?<![\w/])(@\w[\w.-]*)@[\w.-]*\w")
 
 
 class Mastodon(outlets.Outlet):
@@ -128,12 +131,17 @@ class Mastodon(outlets.Outlet):
                     retry_after=reply.retry_after, account=reply.account,
                 )  # fmt: skip
             media = [reply.text]
+        door.answer, door.sent = None, False  # those of the picture
         with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
             client.status_post(
                 post.text, idempotency_key=post.key, media_ids=media or None,
                 visibility=self._settings.visibility, language=post.language,
             )  # fmt: skip
-        return self._read(door, _post_of)
+        reply = self._read(door, _post_of)
+        if reply.done and _is_another(_answered(door), post):
+            # Under a key that an earlier ledger used; the server forgets it within the hour.
+            return wire.reply(model.Outcome.UNSURE, "the server shows an older post", reply.code)
+        return reply
 
     def _picture(
         self, client: mastodon.Mastodon, post: outlets.Draft, door: wire.Door
@@ -193,7 +201,8 @@ class Mastodon(outlets.Outlet):
         An equal text from before it is another milestone's, unless a clock is wrong.
         """
         now = dt.datetime.fromtimestamp(self.means.clock(), dt.UTC)
-        young = post.first_try is not None and now - post.first_try < HARMLESS
+        # A first try that is to come: the clock was set back, and nobody knows how old it is.
+        young = post.first_try is not None and -_SKEW <= now - post.first_try < HARMLESS
         ident, own = self._own(door)
         if own is None:
             return outlets.Evidence(there=None, harmless=young)
@@ -301,6 +310,14 @@ def _before(
     return at is not None and made.tzinfo is not None and made < at - by
 
 
+def _is_another(one: object, post: outlets.Draft) -> bool:
+    """Tell whether an answer shows a post that was there before the first try, with other words."""
+    if not isinstance(one, dict) or post.first_try is None:
+        return False
+    same = _same(str(one.get("content", "")), post.text)
+    return not same and _before(one, post.first_try - _SKEW)
+
+
 def _same(content: str, text: str) -> bool:
     """Tell whether a post's HTML says a text; blanks and line ends count for nothing.
 
@@ -312,7 +329,7 @@ def _same(content: str, text: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    return "".join(html.unescape(text).split())
+    return "".join(_MENTION.sub(r"\1", html.unescape(text)).split())
 
 
 def _composed(text: str) -> str:
