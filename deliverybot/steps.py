@@ -249,6 +249,8 @@ class Works:
         """Write every post; return the trouble that some of them had."""
         troubles: list[Exception] = []
         pending = self.book.posts.select(states=_MAKEABLE)
+        if not pending:
+            return troubles
         present = self._present()
         for post in pending:
             if self.stopping:

@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy
 from click import testing
 
 import build
@@ -442,3 +443,19 @@ async def test_after_a_crash_no_outlet_waits_for_anothers_look(
     async with asyncio.timeout(60):
         found = await publishing.recover(house.book, house.desk(), alone=True)
     assert {row.outlet for row in found} == set(begun)
+
+
+async def test_a_round_without_news_reads_no_milestones(house: House) -> None:
+    """It comes every two seconds, and milestones and posts stay for ever."""
+    only(house, *house.states())
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    sqlalchemy.event.listen(house.book._db.engine, "before_cursor_execute", note)
+    await house.publish()
+    works = build.works(house.book, [house.plan], house.options, house.clock)
+    assert await works._write_all() == []
+    assert asked
+    assert not [one for one in asked if "FROM milestones" in one]
