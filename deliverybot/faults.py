@@ -140,14 +140,25 @@ def _plain(
     return f"'{name}' must be {expected}, not {_given(value)}", _rewrite(expected, value)
 
 
+#: What was expected, what was given, and how to write it.
+_REWRITTEN: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("int", (str, float), "digits alone, without quotes, dots or commas, such as 1000"),
+    ("float", (str,), "without quotes, with a point, such as 0.20"),
+    ("datetime", (str,), "without quotes"),
+    ("bool", (str,), "without quotes"),
+    ("string", (int, float), 'in quotes, such as "{}"'),
+    ("dict", (tuple,), "write its name in single brackets"),
+    ("tuple", (Mapping,), "write the section's name in double brackets, such as [[posts]]"),
+)
+
+
 def _rewrite(expected: str, value: object) -> str:
     """Say how to write what was meant, where that is easily seen."""
-    if expected == _EXPECTED["int"] and isinstance(value, str | float):
-        return "digits alone, without quotes, dots or commas, such as 1000"
-    if expected == _EXPECTED["datetime"] and isinstance(value, str):
-        return "without quotes"
-    if expected == _EXPECTED["bool"]:
-        return "without quotes" if isinstance(value, str) else ""
+    if isinstance(value, bool):
+        return ""
+    for name, given, hint in _REWRITTEN:
+        if expected == _EXPECTED[name] and isinstance(value, given):
+            return hint.format(value)
     return ""
 
 
@@ -178,12 +189,30 @@ def _unknown(path: places.Path, known: list[str] | None, origin: Origin) -> tupl
     close = places.nearest(name, known)
     listed = f"known keys here: {', '.join(known)}"
     place = f" in {_section(path[:-1])}" if path[:-1] else ""
-    return f"unknown key '{name}'{place}", f"did you mean '{close}'? {listed}" if close else listed
+    what = f"unknown key '{name}'{place}"
+    if close:
+        return what, f"did you mean '{close}'? {listed}"
+    other = " or ".join(_sections_with(name, origin.model))
+    return what, f"it belongs into {other}; {listed}" if other else listed
+
+
+def _sections_with(name: str, model: type[pydantic.BaseModel]) -> Iterator[str]:
+    """Yield the sections of a file that have a key of that name."""
+    for key, field in model.model_fields.items():
+        annotation, shown = field.annotation, f"[{key}]"
+        if typing.get_origin(annotation) in {dict, tuple}:
+            many = typing.get_origin(annotation) is tuple
+            shown = f"[[{key}]]" if many else f"[{key}.NAME]"
+            annotation = typing.get_args(annotation)[0 if many else -1]
+        if any(name in known_keys(one) for one in _options_of(annotation)):
+            yield shown
 
 
 def _not_one_of(path: places.Path, options: list[str], origin: Origin) -> tuple[str, str]:
     value = places.value_at(origin.data, path)
     name = next(part for part in reversed(path) if isinstance(part, str))
+    if isinstance(places.value_at(origin.data, path[:-1]), tuple):
+        return f"{_section(path[:-1])} must not be a list", "write its name in single brackets"
     if value is None:
         return f"'{name}' is missing in {_section(path[:-1])}", f"one of: {', '.join(options)}"
     if later := _later((*path, str(value)), origin):

@@ -126,7 +126,8 @@ def parse(text: str, file: str) -> dict[str, object]:
 #: What goes wrong most often when TOML is written by hand; its reader says what, and seldom why.
 _HABITS = (
     'texts stand in straight quotes, "like this", and end on their line; a path is written with /; '
-    "yes and no are true and false; a number has no dots; lists stand in [ ]; each key stands once"
+    "yes and no are true and false; numbers are written 1000 and 0.20; lists stand in [ ]; "
+    "each key stands once"
 )
 
 

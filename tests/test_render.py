@@ -573,6 +573,18 @@ def test_a_post_without_words_is_a_fault(tmp_path: pathlib.Path, words: str) -> 
     assert str(fault.file).endswith("post.txt")
 
 
+def test_what_was_meant_is_offered(tmp_path: pathlib.Path) -> None:
+    """A template that is not there, a filter that is not known, a file in another encoding."""
+    where = folder(tmp_path, post_txt="{{ signatures|numbers }}\n", toot_txt="x")
+    (missing,) = render.post(where, "toots.txt", facts()).faults
+    assert missing.hint == "did you mean 'toot.txt'? write the file, or name another template"
+    (unknown,) = render.post(where, "post.txt", facts()).faults
+    assert unknown.hint.startswith("did you mean 'number'? the filters are ")
+    (where / "post.txt").write_bytes(b"one\ntwo\xe4\n")
+    (unread,) = render.post(where, "post.txt", facts()).faults
+    assert (unread.what, unread.hint) == ("line 2 is not UTF-8 text", "save it as UTF-8")
+
+
 def test_file_that_is_no_text_is_a_fault(tmp_path: pathlib.Path) -> None:
     where = folder(tmp_path)
     for name in ("letter.css", "letter.md", "mail.txt", "post.txt"):

@@ -8,7 +8,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from deliverybot import errors
+from deliverybot import errors, places
 from deliverybot.render import facts as said
 from deliverybot.render import lint, shelf, templates, vault
 
@@ -109,7 +109,10 @@ def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
     """Name what is wrong with one template of plain text, or with the mail's page."""
     if files.find(name) is None:
         what = f"the template {name!r} is neither in the letter's folder nor in the theme"
-        hint = "write the file, or name another template"
+        there = files.folder.iterdir() if files.folder and files.folder.is_dir() else ()
+        near = places.nearest(name, (one.name for one in there))
+        hint = f"did you mean '{near}'? " if near else ""
+        hint += "write the file, or name another template"
         return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
     known = templates.VARIABLES
     if name in {"mail.txt", "mail.html"}:

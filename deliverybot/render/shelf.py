@@ -78,7 +78,8 @@ class Shelf:
                 raise Unreadable(message)
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            message = "the file is not UTF-8 text"
+            line = error.object[: error.start].count(b"\n") + 1
+            message = f"line {line} is not UTF-8 text"
             raise Unreadable(message) from error
         except OSError as error:
             message = f"the file cannot be read: {error.strerror}"

@@ -21,7 +21,7 @@ import jinja2
 import jinja2.nodes
 import jinja2.sandbox
 
-from deliverybot import errors
+from deliverybot import errors, places
 from deliverybot.render import shelf, vault, words
 
 #: Values printed by one document; a letter prints some dozens.
@@ -178,7 +178,9 @@ class Templates:
         try:
             source = self.files.read(name)
         except shelf.Unreadable as error:
-            return [errors.Fault(level="fault", what=str(error), file=str(self.files.find(name)))]
+            hint = "save it as UTF-8" if "UTF-8" in str(error) else ""
+            file = str(self.files.find(name))
+            return [errors.Fault(level="fault", what=str(error), hint=hint, file=file)]
         if source is None:
             return []
         try:
@@ -208,9 +210,11 @@ class Templates:
                 hint = "templates may print, and use if, for and include"
                 yield _fault(source, node.lineno, f"{said} is not allowed in a template", hint)
             elif isinstance(node, jinja2.nodes.Filter) and node.name not in self._env.filters:
-                known = ", ".join(sorted(self._env.filters))
+                known = sorted(self._env.filters)
+                near = places.nearest(node.name, known)
+                hint = f"did you mean '{near}'? " if near else ""
                 what = f"the filter '{node.name}' is not known"
-                yield _fault(source, node.lineno, what, f"the filters are {known}")
+                yield _fault(source, node.lineno, what, f"{hint}the filters are {', '.join(known)}")
             elif isinstance(node, jinja2.nodes.Call):
                 yield from _call(node, source)
             elif isinstance(node, jinja2.nodes.Getattr | jinja2.nodes.Name):
