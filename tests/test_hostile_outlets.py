@@ -11,11 +11,12 @@ import datetime as dt
 import importlib.metadata
 import itertools
 import json
+import logging
 import pathlib
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 import requests
@@ -298,21 +299,29 @@ def _aimed(trick: Trick, port: int) -> http_server.Reply:
     return dataclasses.replace(trick.reply, headers=headers)
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[http_server.Server]:
+    """Where nobody is to be led."""
+    with http_server.running(lambda _: http_server.json({})) as server:
+        yield server
+
+
 @pytest.mark.parametrize(("kind", "route", "name"), CASES)
-async def test_a_hostile_answer(tmp_path: pathlib.Path, kind: str, route: str, name: str) -> None:
+async def test_a_hostile_answer(
+    tmp_path: pathlib.Path, elsewhere: http_server.Server, kind: str, route: str, name: str
+) -> None:
     """No error of ours, no yes that was not said, nothing in the ledger that bites later."""
     network, trick = NETWORKS[kind], {**TRICKS, **SLOW}[name]
-    with http_server.running(lambda _: http_server.json({})) as elsewhere:
-        hostile = {**network.answers, route: _aimed(trick, elsewhere.port)}
-        with http_server.running(hostile) as server:
-            timeout = 1.0 if name in SLOW else 20.0
-            one = account(kind, tmp_path, server.url(""), timeout=timeout)
-            reply = await one.publish(draft())
-            found = await one.find(draft())
-            await one.check()
-            await one.close()
-            assert {request.path for request in server.requests} >= {route}
-        assert elsewhere.requests == []
+    hostile = {**network.answers, route: _aimed(trick, elsewhere.port)}
+    with http_server.running(hostile) as server:
+        timeout = 1.0 if name in SLOW else 20.0
+        one = account(kind, tmp_path, server.url(""), timeout=timeout)
+        reply = await one.publish(draft())
+        found = await one.find(draft())
+        await one.check()
+        await one.close()
+        assert {request.path for request in server.requests} >= {route}
+    assert elsewhere.requests == []
     words = repr(reply) + repr(found)
     assert not [secret for secret in network.secrets.values() if secret in words]
     assert _is_clean(reply.text)
@@ -322,6 +331,35 @@ async def test_a_hostile_answer(tmp_path: pathlib.Path, kind: str, route: str, n
     assert not found.there
     if trick.outcome is not None and route == network.publish[-1]:
         assert reply.outcome is trick.outcome
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+async def test_no_secret_is_told(
+    tmp_path: pathlib.Path,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A network may say anything back, and a library logs what it likes."""
+    caplog.set_level(logging.DEBUG)
+    network = NETWORKS[kind]
+    secrets = [*network.secrets.values(), SESSION["accessJwt"], SESSION["refreshJwt"]]
+    for route in dict.fromkeys((*network.publish, *network.find)):
+        for status, words in itertools.product((200, 401, 429, 500), secrets):
+            # Invisible letters and other blanks are no hiding place.
+            hidden = f"{words[:3]}\u200b\x00{words[3:]}"
+            content = json.loads(
+                _everywhere(json.dumps(f"{words} {hidden} https://x.test/{words}"))
+            )
+            answer = http_server.json(content, status=status)
+            with http_server.running({**network.answers, route: answer}) as server:
+                one = account(kind, tmp_path, server.url(""))
+                told = [repr(one), repr(one.section), str(await one.publish(draft()))]
+                told += [repr(await one.find(draft())), *map(str, await one.check())]
+            assert not [secret for secret in network.secrets.values() if secret in "".join(told)]
+    out, err = capfd.readouterr()
+    told = [caplog.text, out, err]
+    assert not [secret for secret in secrets if secret in "".join(told)]
 
 
 @pytest.mark.parametrize(

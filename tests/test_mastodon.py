@@ -397,10 +397,15 @@ async def test_check_says_what_is_missing(server: str, tmp_path: pathlib.Path) -
     assert (fault.level, "401" in fault.what) == ("fault", True)
 
 
-async def test_without_a_token_nothing_is_asked(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("token", ["", "two\nlines", "two words", "世界", "x" * 9000])
+async def test_without_a_token_nothing_is_asked(tmp_path: pathlib.Path, token: str) -> None:
     with http_server.running({}) as running:
-        outlet = account(tmp_path, running.url(""), token="")
-        reply = await outlet.publish(draft())
-        assert (reply.outcome, reply.account) == (REFUSED, True)
+        outlet = account(tmp_path, running.url(""), token=token)
+        for image in (b"", picture()):
+            reply = await outlet.publish(draft(image=image))
+            assert (reply.outcome, reply.account) == (REFUSED, True)
         assert (await outlet.find(draft())).there is None
+        (fault,) = await outlet.check()
+        assert fault.level == "fault"
+        assert not token or token not in f"{fault} {reply}"
         assert not running.requests

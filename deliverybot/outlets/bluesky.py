@@ -252,7 +252,7 @@ class Bluesky(outlets.Outlet):
     def _opened(self, answer: _Answer) -> _Session:
         reply = self._read(answer)
         session = _Session(
-            did=answer.text("did"), handle=wire.clean(answer.text("handle"), ()),
+            did=answer.text("did"), handle=wire.clean(answer.text("handle"), self._secrets()),
             access=answer.text("accessJwt"), refresh=answer.text("refreshJwt"),
         )  # fmt: skip
         if reply.done and answer.content.get("active") is False:
@@ -260,7 +260,9 @@ class Bluesky(outlets.Outlet):
             text = f"the account is {state}"
             reply = wire.reply(model.Outcome.REFUSED, text, answer.status, account=True)
         elif reply.done and not (
-            _is_did(session.did) and _is_token(session.access) and _is_token(session.refresh)
+            _is_did(session.did)
+            and wire.is_token(session.access)
+            and wire.is_token(session.refresh)
         ):
             reply = wire.reply(model.Outcome.UNSURE, "the answer opens none", answer.status)
         if not reply.done:
@@ -352,11 +354,6 @@ def _blob_of(answer: _Answer) -> str:
 
 def _is_did(text: str) -> bool:
     return re.fullmatch(r"did:[a-z]{1,20}:[A-Za-z0-9._:%-]{1,200}", text) is not None
-
-
-def _is_token(text: str) -> bool:
-    """Tell whether a token can stand in a header (RFC 6750)."""
-    return re.fullmatch(r"[!-~]{1,8000}", text) is not None
 
 
 def _url(session: _Session, name: str) -> str:

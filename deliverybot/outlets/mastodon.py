@@ -102,7 +102,10 @@ class Mastodon(outlets.Outlet):
         return self._settings.access_token.get_secret_value()
 
     def _missing(self) -> str:
-        return "" if self._token() else f"outlet {self.name} has no access_token"
+        if not self._token():
+            return f"outlet {self.name} has no access_token"
+        fits = wire.is_token(self._token())
+        return "" if fits else f"outlet {self.name} has an access_token that is none"
 
     def _client(self, door: wire.Door) -> mastodon.Mastodon:
         session = requests.Session()
@@ -184,7 +187,8 @@ class Mastodon(outlets.Outlet):
         words = wire.clean(words, [self._token()])
         if 200 <= status <= 299:  # noqa: PLR2004 - the class of good answers
             text, url = found(content)
-            if text:
+            if text := wire.clean(text, [self._token()]):
+                url = wire.address(url, [self._token()])
                 return wire.reply(model.Outcome.DONE, text, status, url=url)
             return wire.reply(model.Outcome.UNSURE, "the answer names no post", status)
         if status == _TOO_MANY:
@@ -212,7 +216,7 @@ class Mastodon(outlets.Outlet):
         same = [one for one in recent if _same(str(one.get("content", "")), post.text)]
         for one in same:
             if not _before(one, post.first_try, by=_SKEW):
-                url = wire.address(one.get("url") or one.get("uri"))
+                url = wire.address(one.get("url") or one.get("uri"), [self._token()])
                 return outlets.Evidence(there=True, url=url)
         if young:
             return outlets.Evidence(there=None, harmless=True)
@@ -275,7 +279,7 @@ def _answered(door: wire.Door) -> object:
 def _post_of(content: Mapping[str, object]) -> tuple[str, str]:
     ident, url = content.get("id"), content.get("url") or content.get("uri")
     if isinstance(ident, str) and ident and isinstance(url, str):
-        return f"post {wire.clean(ident, ())}", wire.address(url)
+        return f"post {ident}", url
     return "", ""
 
 

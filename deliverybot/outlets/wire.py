@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import io
 import json
+import re
 import socket
 import ssl
 import threading
@@ -180,6 +181,11 @@ def clean(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***") if secret else text
     return screen.clean(text, _TEXT_MAX)
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a token can stand in a header as it is (RFC 6750)."""
+    return re.fullmatch(r"[!-~]{1,8000}", text) is not None
 
 
 def address(found: object, secrets: Iterable[str] = ()) -> str:
