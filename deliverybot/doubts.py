@@ -18,6 +18,23 @@ async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
     return found
 
 
+def barred(found: outlets.Evidence, *, doubtful: bool, past: str) -> model.Reply | None:
+    """Return why a post that was tried before does not go again; None where it may.
+
+    `doubtful` tells that it may be there, `past` why it is no news any more.
+    """
+    outcome, text = model.Outcome.UNSURE, "an earlier try may be there, and the network cannot tell"
+    if found.there:
+        outcome, text = model.Outcome.DONE, "it was there already"
+    elif found.there is None and doubtful and (past or not found.harmless):
+        pass
+    elif past:
+        outcome, text = model.Outcome.REFUSED, f"it is not there; {past}"
+    else:
+        return None
+    return model.Reply(outcome=outcome, phase="look", text=text, url=found.url)
+
+
 def settled(found: outlets.Evidence, reply: model.Reply) -> model.Reply:
     """Return what a doubtful try came to, in the light of what the network says."""
     if found.there:

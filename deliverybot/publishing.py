@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 #: Minutes after which a doubtful post is looked for again; then a person does.
 LOOKS = (0, 2, 15, 120)
 _OTHER_PICTURE = "its picture is not the one that was approved; the next start paints it again"
-#: How long a claim lasts at least: far beyond any outlet's own deadline.
+#: How long a claim lasts: longer than `asking` waits for an outlet.
 LEASE = dt.timedelta(minutes=10)
 #: Seconds between two looks whether more can be begun.
 LOOK = 2.0
@@ -77,6 +77,8 @@ class _Try:
     why: str
     #: Millionths of a dollar.
     cost: int
+    #: When the claim ends: somebody else may have it then.
+    until: dt.datetime | None = None
     #: Whether anything of it may be out.
     out: bool = False
 
@@ -157,11 +159,12 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     this = _taken(book, row, desk)
     if this is None:
         return True
-    cost, now = this.cost, desk.clock()
-    spend = _rule(row, desk).most_spent if cost else None
+    now = desk.clock()
+    spend = _rule(row, desk).most_spent if this.cost else None
     claim = book.posts.claim(row, owner=desk.owner, lease=LEASE, now=now, spend=spend)
     if claim is None:
         return True
+    this.until = now + LEASE
     this.post = dataclasses.replace(this.post, first_try=row.first_try or claim.at)
     try:
         reply = await _handed(book, this, desk)
@@ -271,17 +274,12 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
     """
     if this.row.attempts:
         found = await doubts.look(this.outlet, this.post)
-        if found.there:
-            return model.Reply(
-                outcome=model.Outcome.DONE, phase="look", text="it was there already", url=found.url
-            )
-        unknown = found.there is None and (this.past or not found.harmless)
-        if unknown and book.posts.doubtful(this.row):
-            text = "an earlier try may be there, and the network cannot tell"
-            return model.Reply(outcome=model.Outcome.UNSURE, phase="look", text=text)
-    if this.past:
-        text = f"it is not there; {this.why}"
-        return model.Reply(outcome=model.Outcome.REFUSED, phase="look", text=text)
+        doubtful = book.posts.doubtful(this.row)
+        if reply := doubts.barred(found, doubtful=doubtful, past=this.why):
+            return reply
+    if this.until is not None and desk.clock() >= this.until:
+        text = "this process slept since it took the post"
+        return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
     try:
         desk.leaving()
     except errors.NotMarked as error:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import pathlib
 import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
+import requests
 from click import testing
 
 import build
+import http_server
+from deliverybot import asking, cli, errors, model, outlets, publishing
 from deliverybot import campaign as campaigns
-from deliverybot import cli, errors, model, outlets, publishing
 from deliverybot.ledger import records
-from deliverybot.outlets import x
+from deliverybot.outlets import wire, x
 from test_publishing import UNKNOWN, House, Said, made, only
 
 HARMLESS = outlets.Evidence(there=None, harmless=True)
@@ -336,3 +339,45 @@ async def test_a_machine_that_was_off_for_hours_looks_more_than_once(
         await publishing.recover(house.book, house.desk(), alone=True)
     assert row(house).state == "posted"
     assert asked.asked == 3
+
+
+async def test_who_slept_past_the_lease_posts_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another bot took the post over meanwhile, and posted it."""
+    house.fake.plan = ["limited"]
+    assert await publish(house) == "retrying"
+    house.clock.forward(hours=1)
+    other, looks = dataclasses.replace(house.desk(), owner="w2"), 0
+
+    async def find(_: object, post: outlets.Draft) -> outlets.Evidence:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            house.clock.forward(hours=1)
+            await publishing.recover(house.book, other, alone=False)
+            house.clock.forward(hours=1)
+            await publishing.all_ready(house.book, other)
+        return dataclasses.replace(ABSENT, url=post.key[:0])
+
+    monkeypatch.setattr(x.X, "find", find)
+    assert await publish(house) == "posted"
+    assert house.fake.asked("/2/tweets") == 2
+
+
+def test_a_claim_covers_every_wait() -> None:
+    """A look, the post with all that belongs to it, and a look after it."""
+    assert publishing.LEASE.total_seconds() > asking.ATTEMPT + 2 * asking.LOOK
+
+
+def test_a_door_that_was_asleep_sends_nothing() -> None:
+    with http_server.running(lambda _: http_server.text("ok")) as running:
+        now = [0.0]
+        door = wire.Door(running.url(""), 20, clock=lambda: now[0])
+        request = requests.Request("POST", "https://any.invalid/post", data=b"news").prepare()
+        assert door.send(request).status_code == 200
+        now[0] = 3600.0
+        with pytest.raises(wire.NoAnswer):
+            door.send(request)
+        assert (door.sent, door.trouble) == (False, "asleep for too long")
+        assert len(running.requests) == 1

@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
@@ -29,6 +30,14 @@ T = TypeVar("T")
 _TEXT_MAX = 300
 #: Letters of the longest address that is kept: a half of one would lead elsewhere.
 _ADDRESS_MAX = 2000
+#: Time-outs after which a door sends nothing more: no post takes so many requests.
+_REQUESTS = 10
+
+
+def _since_boot() -> float:
+    """Return seconds that go on while the machine sleeps, where the system counts those."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
 
 
 class NoAnswer(Exception):
@@ -42,16 +51,26 @@ class Door(requests.adapters.BaseAdapter):
     here; to the client goes its status alone, since clients trip over odd ones.
     """
 
-    def __init__(self, api: str, timeout: float, *, most: int = 2_000_000) -> None:
+    def __init__(
+        self,
+        api: str,
+        timeout: float,
+        *,
+        most: int = 2_000_000,
+        clock: Callable[[], float] = _since_boot,
+    ) -> None:
         """Open nothing yet.
 
         `api` may have a path, which comes before each request's own; `timeout`
-        is in seconds, `most` the bytes of an answer that are read.
+        is in seconds, `most` the bytes of an answer that are read.  `clock`
+        gives seconds, those too that the machine or the process sleeps.
         """
         super().__init__()
         self._api = urllib.parse.urlsplit(api)
         self._timeout = timeout
         self._most = most
+        self._clock = clock
+        self._closes = clock() + _REQUESTS * timeout + 60
         #: Whether a byte of the request may have left.
         self.sent = False
         self.trouble = ""
@@ -70,8 +89,9 @@ class Door(requests.adapters.BaseAdapter):
     ) -> requests.Response:
         """Send as requests asks for it; only `request` counts here."""
         self.sent, self.answer, self._late = False, None, False
-        if self._over:
-            self.trouble = "stopped"
+        if self._over or self._clock() > self._closes:
+            # Who slept so long is no longer the one to post: another may have done it.
+            self.trouble = "stopped" if self._over else "asleep for too long"
             raise NoAnswer
         connection = self._connected = self._connection()
         deadline = threading.Timer(self._timeout, self._cut)
