@@ -103,6 +103,16 @@ def too_dear(
     return [errors.Fault(level="fault", what=what, hint=hint)]
 
 
+def never(campaign: campaigns.Campaign, rule: rules.PostRules, cost: int) -> list[errors.Fault]:
+    """Say that what a campaign may spend is too little for any post at all."""
+    if rule.most_spent is None or cost <= rule.most_spent:
+        return []
+    what = f"a post on {rule.outlet} costs {money(cost)}, and {money(rule.most_spent)} is all that"
+    what += " this campaign may spend there"
+    hint = f'raise it: spend = "{money(cost)[1:].replace(",", "")}" pays for one post'
+    return [errors.Fault(level="fault", what=what, hint=hint, file=str(campaign.file))]
+
+
 def spent(rows: Iterable[records.Post]) -> dict[str, int]:
     """Add up what posts have cost by outlet; what may be there counts, free ones are left out."""
     sums = dict[str, int]()

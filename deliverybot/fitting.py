@@ -35,6 +35,8 @@ class Fit:
     figure: int
     length: int
     limit: int
+    #: What the network charges for it, in millionths of a dollar.
+    cost: int
 
     def __str__(self) -> str:
         """``counts 131 of 280 with 1,000,000 signatures``."""
@@ -71,6 +73,7 @@ def faults(
             found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
             continue
         found += allowances.linked(campaign, rule, counted.links)
+        found += allowances.never(campaign, rule, counted.cost)
         one = _fit(campaign, rule, counted, count)
         fault = one and one.fault()
         found += [fault] if fault else []
@@ -151,6 +154,7 @@ def _fit(
         figure=milestones.largest(campaign, count),
         length=counted.length,
         limit=counted.limit,
+        cost=counted.cost,
     )
 
 

@@ -72,22 +72,28 @@ def case(
     settings: config.Settings,
     at: int | None,
     now: dt.datetime,
+    ahead: bool = False,
 ) -> material.Case:
-    """Return the letter as if the milestone `at` were crossed now."""
+    """Return the letter as if the milestone `at` were crossed now.
+
+    `ahead` allows a number that is still to come: a post and its card name
+    nobody who has not signed.
+    """
     standing = book.signatures.standing(campaign.slug)
-    if at is not None and not 0 < at <= standing.signatures:
+    if at is not None and not 0 < at <= (at if ahead else standing.signatures):
         message = f"a letter at {at} cannot be shown: {standing.signatures} have signed"
         raise errors.UsageError(message, hint="a preview shows what is there; take a lower number")
+    figure = at or standing.signatures
     upto = standing.last_number if at is None else min(at, standing.last_number)
     milestone = records.Milestone(
         id=0,
         campaign=campaign.slug,
         key="preview",
         kind="at",
-        threshold=at or standing.signatures,
+        threshold=figure,
         state="crossed",
         version=1,
-        signatures=min(at or standing.signatures, standing.signatures),
+        signatures=figure if ahead else min(figure, standing.signatures),
         listed=standing.listed,
         upto=upto,
         crossed_at=now,
@@ -123,6 +129,8 @@ def text(book: ledger.Ledger, case_: material.Case, settings: config.Settings, f
         fit = fitting.fit(case_.campaign, rule, facts, count, settings)
         fault = fit and fit.fault()
         told = f": {fault.what}; {fault.hint}: {fault.file}" if fault else f": {fit}" if fit else ""
+        if fit and fit.cost:
+            told += f"; costs {allowances.money(fit.cost)}"
         parts.append(f"--- {rule.outlet}{told}\n{post.text}")
         if rule.card:
             shown = render.card(folder, facts, rule.card_theme)

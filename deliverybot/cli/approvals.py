@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deliverybot import errors
-from deliverybot.cli import deliveries, out
+from deliverybot.cli import deliveries, moves, out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
     from deliverybot import campaign as campaigns
     from deliverybot.ledger import records
 
-#: Fewer digits of a digest could be met by chance.
-LEAST_DIGITS = 8
-
 
 @deliveries.deliveries.command("approve")
 @click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
 @click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
-@click.option(
-    "--digest", metavar="PREFIX",
-    help="Only if the letter's digest still begins so: what was read is what is approved.",
-)  # fmt: skip
+@moves.digest("letter")
 @click.option("--now", "at_once", is_flag=True, help="Leave the time for second thoughts out.")
 @click.option("--yes", is_flag=True, help="Do not ask again on a terminal.")
 @out.pass_call
@@ -56,7 +50,7 @@ def deliveries_approve(
     rules = functools.cache(lambda slug: _campaign(settings, slug))
     declined = False
     for row in [book.deliveries.get(ident) for ident in ids]:
-        _same(row, digest)
+        moves.same(row, "delivery", digest)
         campaign = rules(row.campaign)
         if call.may_ask() and not yes and row.state == "held" and not row.problem:
             _show(row, settings)
@@ -118,21 +112,6 @@ def _person(by: str | None) -> str:
     if not who or who.casefold() == "deliverybot":
         raise click.UsageError("--by wants the name of a person")
     return who
-
-
-def _same(row: records.Delivery, digest: str | None) -> None:
-    """Refuse a letter that is not the one whose digest was read."""
-    if digest is None:
-        return
-    prefix = digest.strip().lower()
-    if len(prefix) < LEAST_DIGITS:
-        raise click.UsageError(f"--digest wants {LEAST_DIGITS} digits at least")
-    if not row.digest.startswith(prefix):
-        message = f"delivery {row.id} is not the letter that was read: its digest is now "
-        raise errors.WrongState(
-            message + (row.digest[:16] or "none"),
-            hint=f"look again: deliverybot deliveries show {row.id}",
-        )
 
 
 def _campaign(settings: config.Settings, slug: str) -> campaigns.Campaign:

@@ -18,6 +18,33 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 ids = click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+#: Fewer digits of a digest could be met by chance.
+LEAST_DIGITS = 8
+
+
+def digest(said: str) -> Callable[[_Command], _Command]:
+    """Add the option that approves only what was read; `said` names the thing."""
+    return click.option(
+        "--digest",
+        metavar="PREFIX",
+        help=f"Only if the {said}'s digest still begins so: what was read is what is approved.",
+    )
+
+
+def same(row: records.Delivery | records.Post, noun: str, prefix: str | None) -> None:
+    """Refuse a row that is not the one whose digest was read."""
+    if prefix is None:
+        return
+    wanted = prefix.strip().lower()
+    if len(wanted) < LEAST_DIGITS:
+        raise click.UsageError(f"--digest wants {LEAST_DIGITS} digits at least")
+    if not row.digest.startswith(wanted):
+        said, group = ("letter", "deliveries") if noun == "delivery" else (noun, "posts")
+        message = f"{noun} {row.id} is not the {said} that was read: its digest is now "
+        raise errors.WrongState(
+            message + (row.digest[:16] or "none"),
+            hint=f"look again: deliverybot {group} show {row.id}",
+        )
 
 
 def states(known: type[model.Delivery | model.Post]) -> Callable[[_Command], _Command]:

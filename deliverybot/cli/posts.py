@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,11 @@ from deliverybot import errors, model
 from deliverybot.cli import moves, out
 
 if TYPE_CHECKING:
-    from deliverybot import config
+    from deliverybot import config, ledger
     from deliverybot.ledger import records
+
+#: What a person sees once more before saying yes.
+_YES_TO = ("text", "length", "card", "alt", "cost", "digest")
 
 
 @click.group(cls=out.Group)
@@ -50,6 +54,7 @@ def _post(row: records.Post) -> dict[str, Any]:
         "language": row.language,
         "card": row.image or None,
         "alt": row.alt or None,
+        "digest": row.digest or None,
         "url": row.url or None,
         "cost": row.cost / 1_000_000,
         "attempts": row.attempts,
@@ -80,28 +85,113 @@ def posts_show(call: out.Call, ident: int, card: pathlib.Path | None, as_json: b
             raise errors.UsageError(f"post {ident} has no card", hint="leave --card out")
         card.write_bytes(book.news.picture(row.image))
         out.talk(f"written: {card}")
-    moves.show(book, "post", row, _post(row) | _waits(row, settings), as_json=as_json)
+    known = _post(row) | _fits(row, settings)
+    if as_json:
+        known |= _goes(book, row, settings)
+    else:
+        known |= _in_words(row, known)
+        if row.state in {"approved", "retrying"}:
+            known["goes"] = _when(book, row, settings)
+    moves.show(book, "post", row, known, as_json=as_json)
 
 
-def _waits(row: records.Post, settings: config.Settings) -> dict[str, Any]:
-    """Return until when an approved post waits for its hours, and why."""
-    from deliverybot import allowances, campaign
+def _fits(row: records.Post, settings: config.Settings) -> dict[str, Any]:
+    """Return how long the text is as its network counts, and the longest that it takes."""
+    from deliverybot import outlets
 
+    try:
+        outlet = outlets.open_outlet(row.outlet, settings)
+    except errors.DeliverybotError:  # its section is gone, or its package
+        return {"length": None, "limit": None}
+    return {"length": outlet.length(row.text) if row.text else None, "limit": outlet.limit}
+
+
+def _in_words(row: records.Post, known: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person reads more easily than what a script does."""
+    from deliverybot import allowances
+
+    length, limit = known["length"], known["limit"]
+    return {
+        "card": row.image and f"a picture; `deliverybot posts show {row.id} --card FILE` writes it",
+        "digest": row.digest[:16],
+        "cost": allowances.money(row.cost) if row.cost else None,
+        "length": f"{length:,} of {limit:,}" if length and limit else None,
+        "limit": None,
+    }
+
+
+def _goes(book: ledger.Ledger, row: records.Post, settings: config.Settings) -> dict[str, Any]:
+    """Return until when a post waits for its hours, or for its outlet, and why."""
+    from deliverybot import allowances, campaign, rests
+
+    if row.state not in {"approved", "retrying"}:
+        return {"goes_at": None, "waits_why": None}
+    for rest in rests.standing(book, settings, out.now()):
+        if rest.outlet == row.outlet:
+            why = f"goes once {row.outlet} takes posts again: {rest.why}"
+            return {"goes_at": rest.until, "waits_why": why}
     known = {one.slug: one for one in campaign.readable(settings.schedules)}
     coming = allowances.prospect(known.get(row.campaign), row, out.now())
     return {"goes_at": coming and coming.at, "waits_why": coming and str(coming)}
 
 
+def _when(book: ledger.Ledger, row: records.Post, settings: config.Settings) -> str:
+    """Say when an approved post goes."""
+    found = _goes(book, row, settings)
+    later = row.next_try if row.next_try and row.next_try > out.now() else None
+    why = (found["waits_why"] or "").removeprefix("goes ")
+    return why or (f"at {out.clock(later)}" if later else "with the next run")
+
+
 @posts.command("approve")
 @moves.ids
 @click.option("--by", help="Who says yes; the user at the keyboard, if not given.")
+@moves.digest("post")
+@click.option("--yes", is_flag=True, help="Do not ask again on a terminal.")
 @out.pass_call
-def posts_approve(call: out.Call, ids: tuple[int, ...], by: str | None) -> None:
-    """Say yes to the very text and card of these posts."""
-    book = call.book(call.settings())
+def posts_approve(
+    call: out.Call, ids: tuple[int, ...], by: str | None, digest: str | None, yes: bool
+) -> None:
+    """Say yes to the very text and card of these posts; look at them first.
+
+    On a terminal each post is shown once more.  It goes with the next run, or
+    in its hours; what is posted cannot be called back.  One that cannot be
+    approved holds up no other.
+    """
+    if digest is not None and len(ids) > 1:
+        raise click.UsageError("--digest goes with one ID")
+    settings = call.settings()
+    book = call.book(settings)
+    refused = list[errors.WrongState]()
+    declined = False
     for row in [book.posts.get(ident) for ident in ids]:
-        book.posts.approve(row, who=by or out.person(), now=out.now())
+        moves.same(row, "post", digest)
+        if call.may_ask() and not yes and row.state == "held" and not row.problem:
+            out.pairs([(f"post {row.id}", row.outlet), *_shown(row, settings).items()])
+            if not click.confirm("Say yes?", err=True):
+                out.talk(f"not approved: post {row.id}")
+                declined = True
+                continue
+        try:
+            book.posts.approve(row, who=by or out.person(), now=out.now())
+        except errors.WrongState as error:
+            refused.append(error)
+            continue
         click.echo(f"approved: post {row.id} on {row.outlet}")
+        click.echo(out.safe(f"  goes {_when(book, book.posts.get(row.id), settings)}"))
+    for told in refused[:-1]:
+        out.error(told)
+    if refused:
+        raise refused[-1]
+    if declined:
+        sys.exit(1)
+
+
+def _shown(row: records.Post, settings: config.Settings) -> dict[str, Any]:
+    """Return what the yes is to."""
+    known = _fits(row, settings)
+    words = _in_words(row, known)
+    return {f"  {key}": words.get(key, getattr(row, key, None)) for key in _YES_TO}
 
 
 moves.mover(posts, "post", "held", "Take an approval back; nothing goes until a new one.")

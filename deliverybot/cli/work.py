@@ -124,7 +124,10 @@ class _Plain(logging.Formatter):
 @click.command(short_help="Show what would go out; sends nothing.")
 @click.argument("campaign")
 @click.option("--target", "target_id", help="Id of the target; the first, if not given.")
-@click.option("--at", type=int, help="As it was when this many had signed; now, if not given.")
+@click.option(
+    "--at", type=int, help="As it was when this many had signed; now, if not given. With --as post "
+    "or card also a number that is still to come.",
+)  # fmt: skip
 @click.option(
     "--as", "form", type=click.Choice(["letter", "mail", "post", "card", "pdf"]), default="letter",
     show_default=True, help="letter: its HTML; mail: the words, or with -o FILE.eml the mail as it "
@@ -164,7 +167,8 @@ def preview(
         progress.reporter() as reporter,
         desk.filled(book, one, settings, now=out.now(), reporter=reporter) as filled,
     ):
-        case = desk.case(filled, one, target, settings=settings, at=at, now=out.now())
+        ahead = form in {"post", "card"}
+        case = desk.case(filled, one, target, settings=settings, at=at, now=out.now(), ahead=ahead)
         hands = paper.Desk(
             book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False
         )
