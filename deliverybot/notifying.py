@@ -54,7 +54,7 @@ class Alerts(values.Section):
     @property
     def addresses(self) -> list[str]:
         """Where to; secrets."""
-        return split(self.urls.get_secret_value())
+        return list(dict.fromkeys(split(self.urls.get_secret_value())))
 
     @property
     def again_seconds(self) -> int | None:

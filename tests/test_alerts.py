@@ -520,6 +520,9 @@ def test_addresses_stand_one_a_line_or_with_spaces_between(tmp_path: pathlib.Pat
     found = load(tmp_path, DELIVERYBOT_ALERTS__URLS=text).alerts
     assert found is not None
     assert found.addresses == [url(1), url(2), url(3)]
+    twice = load(tmp_path, DELIVERYBOT_ALERTS__URLS=f"{url(1)} {url(1)}").alerts
+    assert twice is not None
+    assert twice.addresses == [url(1)]
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "alerts__urls").write_text(text)
     file = tmp_path / "config.toml"
