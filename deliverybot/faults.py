@@ -211,7 +211,7 @@ def _sections_with(name: str, model: type[pydantic.BaseModel]) -> Iterator[str]:
 def _not_one_of(path: places.Path, options: list[str], origin: Origin) -> tuple[str, str]:
     value = places.value_at(origin.data, path)
     name = next(part for part in reversed(path) if isinstance(part, str))
-    if isinstance(places.value_at(origin.data, path[:-1]), tuple):
+    if value is None and isinstance(places.value_at(origin.data, path[:-1]), tuple):
         return f"{_section(path[:-1])} must not be a list", "write its name in single brackets"
     if value is None:
         return f"'{name}' is missing in {_section(path[:-1])}", f"one of: {', '.join(options)}"

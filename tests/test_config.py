@@ -119,7 +119,11 @@ kind = "y"
         ('database = "sqlite://"\n', "'database': this is no database", "sqlite:///"),
         ('database = "sqlite:///:memory:"\n', "'database': this is no database", "sqlite:///"),
         ('public_url = "campaigns"\n', "'public_url': this is no web address", "https://"),
-        ("database = 5\n", "'database' must be a text in \"quotes\", not a whole number", ""),
+        (
+            "database = 5\n",
+            "'database' must be a text in \"quotes\", not a whole number",
+            'in quotes, such as "5"',
+        ),
         ('state_dir = ""\n', "'state_dir'", ""),
         ('[pdf]\npaper = "A5"\n', "'paper' must be A4 or Letter, not 'A5'", ""),
         ("[pdf]\npaper = true\n", "'paper' must be A4 or Letter, not true", ""),
