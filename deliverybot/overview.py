@@ -175,6 +175,7 @@ def status(
     forbidden = book.suppressions.look()
     found = []
     back = book.returns.counts()
+    resting = [rest.outlet for rest in _resting(book, now)]
     for campaign in known.values():
         standing = book.signatures.standing(campaign.slug)
         letters = book.deliveries.select(campaign=campaign.slug)
@@ -183,7 +184,7 @@ def status(
         causes = [
             *told.of_source(campaign, standing, since),
             *told.of_taken(campaign, standing, now),
-            *told.of_rows(letters, posts),
+            *told.of_rows(letters, posts, resting),
             *told.of_list(book, campaign, standing),
             *told.of_term(campaign, standing, now),
             *told.of_forbidden(campaign, forbidden),

@@ -316,7 +316,8 @@ async def _recover(
     for row in rows:
         async with desk.outlets.turn(row.outlet):
             if row.state == "unsure":
-                await _look_again(book, row, desk)
+                if not await _look_again(book, row, desk):
+                    return  # each look would wait as long
             elif await _settle_orphan(book, row, desk):
                 unsure.append(row)
 
@@ -330,26 +331,27 @@ async def _settle_orphan(book: ledger.Ledger, row: records.Post, desk: Desk) -> 
     return settling.settle(book, word, who=desk.owner) and reply.outcome is model.Outcome.UNSURE
 
 
-async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> None:
-    """Look for a doubtful post, a few times at growing distance from when it became doubtful."""
+async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
+    """Look for a post, a few times since it became doubtful; False where nobody could say."""
     now = desk.clock()
     since = max((one.at for one in book.posts.attempts(row.id)), default=row.handed_at)
     if since is None:
-        return
+        return True
     past = row.looked_at - since if row.looked_at else dt.timedelta(days=-1)
     done = sum(past >= dt.timedelta(minutes=minutes) for minutes in LOOKS)
     if done >= len(LOOKS) or now < since + dt.timedelta(minutes=LOOKS[done]):
-        return
+        return True
     found = await _found(book, row, desk)
     book.posts.note(row, looked_at=now)
     reply = doubts.settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
     if reply.outcome is model.Outcome.UNSURE:
-        return
+        return False
     state, values = settling.outcome(row, reply, now)
     why = reply.text.removeprefix("; ")
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
         book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
         log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
+    return True
 
 
 async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.Evidence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from deliverybot import (
     agenda,
@@ -82,12 +82,22 @@ def of_taken(
         yield Reason(key=f"taken: {fault.what}", text=f"{fault.what} ({fault.hint})")
 
 
-def of_rows(letters: list[records.Delivery], posts: list[records.Post]) -> Iterator[Reason]:
-    """Say why each letter and post that is stuck is stuck, and what to do."""
+def of_rows(
+    letters: list[records.Delivery], posts: list[records.Post], resting: Iterable[str] = ()
+) -> Iterator[Reason]:
+    """Say why each letter and post that is stuck is stuck, and what to do.
+
+    `resting` names the outlets that nothing is posted on now.
+    """
+    left_alone = frozenset(resting)
     for row in letters:
         yield from _of_row(row, "delivery", f"to {row.target}", "deliveries")
     for post in posts:
-        yield from _of_row(post, "post", f"on {post.outlet}", "posts")
+        if post.outlet in left_alone and post.state in {"approved", "retrying"}:
+            said = f"post {post.id} waits until {post.outlet} takes posts again"
+            yield Reason(key=f"post {post.id} {post.state}", text=said, outside=said)
+        else:
+            yield from _of_row(post, "post", f"on {post.outlet}", "posts")
 
 
 def _of_row(

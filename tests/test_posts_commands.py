@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import pathlib
 import shutil
@@ -9,6 +10,8 @@ import shutil
 import pytest
 
 import test_cli
+from deliverybot import ledger
+from deliverybot.ledger import news
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,22 @@ def test_one_that_cannot_be_approved_holds_up_no_other(bot: test_cli.Bot) -> Non
     assert [row["state"] for row in bot.json("posts", "list")] == ["cancelled", "approved"]
 
 
+def test_while_its_outlet_rests_a_post_is_not_said_to_go(bot: test_cli.Bot) -> None:
+    bot("posts", "approve", "2")
+    with contextlib.closing(
+        ledger.open_ledger(f"sqlite:///{bot.place}/var/deliverybot.db")
+    ) as book:
+        book.news.rest(
+            news.Rest(
+                outlet="x-main", until=dt.datetime.now(dt.UTC) + dt.timedelta(hours=3),
+                since=dt.datetime.now(dt.UTC), why="post 429 Too Many Requests", section="",
+            )
+        )  # fmt: skip
+    assert "! post 2 waits until x-main takes posts again" in bot("status").stdout
+    shown = bot("posts", "show", "2").stdout
+    assert "once x-main takes posts again: post 429 Too Many Requests" in shown
+
+
 def test_what_was_read_is_what_is_approved(bot: test_cli.Bot) -> None:
     digest = bot.json("posts", "show", "1")["digest"]
     wrong = bot("posts", "approve", "1", "--digest", "0123456789ab", code=2).stderr
@@ -94,6 +113,14 @@ def test_a_terminal_asks_nothing_where_it_is_told_so(bot: test_cli.Bot) -> None:
 
 
 # --- before there are posts ---------------------------------------------------------------------
+
+
+def test_preview_does_not_mind_what_is_wrong_with_another_campaign(bot: test_cli.Bot) -> None:
+    (bot.place / "schedules" / "half.toml").write_text('title = "Half"\n')
+    assert "4 people ask Robin Marsh" in bot("preview", "my-petition", "--as", "post").stdout
+    assert "schedules/half.toml" in bot("preview", "half", "--as", "post", code=2).stderr
+    bot.edit(test_cli.CAMPAIGN, 'outlet = "x-main"', 'outlet = "y-main"')
+    assert "y-main" in bot("preview", "my-petition", "--as", "post", code=2).stderr
 
 
 def test_preview_shows_what_is_to_come_and_what_it_costs(bot: test_cli.Bot) -> None:
@@ -135,6 +162,8 @@ def test_a_slip_in_posts_is_told_with_its_remedy(
 
 
 def test_an_outlet_in_double_brackets_is_told_so(bot: test_cli.Bot) -> None:
+    """In the one place of a model, and in one that is found by its kind."""
     bot.edit("config.toml", "[outlets.x-main]", "[[outlets.x-main]]")
     said = " ".join(bot("check", "--offline", code=2).stdout.split())
-    assert "hint: write its name in single brackets" in said
+    assert "single brackets" in said
+    assert "'kind' is missing" not in said

@@ -77,6 +77,19 @@ class Call:
             raise errors.ConfigError(found)
         return {one.slug: one for one in known}
 
+    def campaign(self, settings: config.Settings, slug: str) -> campaign.Campaign:
+        """Load one campaign; what is wrong with others holds nothing up."""
+        from deliverybot import campaign
+
+        file = settings.schedules / f"{slug}.toml"
+        if file.parent != settings.schedules or not file.is_file():
+            return one_of(slug, self.campaigns(settings))
+        one = campaign.load(file)
+        found = [f for f in campaign.check([one], settings) if f.level == "fault"]
+        if found:
+            raise errors.ConfigError(found)
+        return one
+
     def book_of(self, slug: str) -> ledger.Ledger:
         """Open the ledger for what is about one campaign; UsageError where there is none such."""
         settings = self.settings()

@@ -160,7 +160,7 @@ def preview(
 
     log_to_terminal(verbose=False, once=True)
     settings = call.settings()
-    one = out.one_of(campaign, call.campaigns(settings))
+    one = call.campaign(settings, campaign)
     target = out.target_of(one, target_id)
     with (
         contextlib.closing(call.book(settings)) as book,
