@@ -182,7 +182,7 @@ def test_check_as_json_names_the_same_fields(bot: Bot) -> None:
     found = json.loads(done.stdout)
     assert all(fault.keys() == {"level", "file", "line", "what", "hint"} for fault in found)
     fault = next(fault for fault in found if fault["level"] == "fault")
-    assert (fault["file"], fault["line"]) == ("config.toml", 14)
+    assert (fault["file"], fault["line"]) == ("config.toml", 16)
 
 
 def test_every_other_command_refuses_a_broken_config_too(bot: Bot) -> None:
@@ -190,7 +190,7 @@ def test_every_other_command_refuses_a_broken_config_too(bot: Bot) -> None:
     for words in (["status"], ["run", "--once"], ["deliveries", "list"], ["preview", "x"]):
         done = bot(*words, code=2)
         assert not done.stdout
-        assert "error: config.toml:14: unknown key 'transprot'" in done.stderr
+        assert "error: config.toml:16: unknown key 'transprot'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,10 @@ def test_preview_writes_a_pdf_and_never_overwrites_the_ledger(bot: Bot) -> None:
 
 
 def test_preview_shows_no_number_that_is_not_there(bot: Bot) -> None:
-    done = bot("preview", "my-petition", "--as", "post", "--at", "500", code=2)
+    """A letter is of those who signed; a post's number may be one to come."""
+    done = bot("preview", "my-petition", "--as", "mail", "--at", "500", code=2)
     assert "4 have signed" in done.stderr
+    assert "500 people ask" in bot("preview", "my-petition", "--as", "post", "--at", "500").stdout
     assert "3 people ask" in bot("preview", "my-petition", "--as", "post", "--at", "3").stdout
 
 
