@@ -256,7 +256,9 @@ def _affordable(
         book.posts.note(row, cost=cost)
     dear = allowances.too_dear(book, row, _rule(row, desk), cost)
     if dear:
-        _hold(book, row, str(dear[0]), now, problem=str(dear[0]))
+        # What may be there is never written anew, so a problem of it would stay for good.
+        problem = "" if row.handed_at else str(dear[0])
+        _hold(book, row, str(dear[0]), now, problem=problem)
     return not dear
 
 

@@ -381,3 +381,20 @@ def test_a_door_that_was_asleep_sends_nothing() -> None:
             door.send(request)
         assert (door.sent, door.trouble) == (False, "asleep for too long")
         assert len(running.requests) == 1
+
+
+async def test_what_may_be_there_and_is_too_dear_can_be_approved_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never written anew, so a problem would stay for good."""
+    await lost(house, monkeypatch, HARMLESS, THERE)
+    file, plain = house.plan.file, house.plan.file.read_text()
+    line = 'outlet = "first-x"\n'
+    file.write_text(plain.replace(line, f'{line}spend = "0.001"\n'))
+    house.plan = campaigns.load(file)
+    house.clock.forward(minutes=2)
+    assert await publish(house) == "held"
+    file.write_text(plain)
+    house.plan = campaigns.load(file)
+    house.book.posts.approve(row(house), who="mira", now=house.clock())
+    assert await publish(house) == "posted"
