@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: The mark's file below state_dir, and the ledger's key for the installation's id.
 FILE, KEY = "installation.mark", "installation"
+#: The ledger's key for when a person last took it for the truth.
+_CONFIRMED = "confirmed_at"
 #: Bytes of a slot, which a disk writes whole or not at all; two of them take turns.
 _SLOT = 512
 _MACHINE = (pathlib.Path("/etc/machine-id"), pathlib.Path("/var/lib/dbus/machine-id"))
@@ -156,7 +158,7 @@ def advance(place: Place, now: dt.datetime, known: str | None = None) -> None:
 def confirm(place: Place, *, who: str, now: dt.datetime) -> None:
     """Take the ledger as it is for the truth, on a person's word.
 
-    1. Write that into the audit log.
+    1. Write that into the audit log, and when it was.
     2. Write a mark of where the ledger is now.
 
     A crash between leaves the doubt; the person says it again.
@@ -167,6 +169,7 @@ def confirm(place: Place, *, who: str, now: dt.datetime) -> None:
         thing="ledger", ref="installation", old="doubted", new="confirmed", who=who, why=said,
         now=now,
     )  # fmt: skip
+    place.book.replace(_CONFIRMED, now.isoformat())
     seq, digest = place.book.audit.head()
     place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -179,6 +182,15 @@ def confirm(place: Place, *, who: str, now: dt.datetime) -> None:
         )  # fmt: skip
         _put(handle, mark)
     sync(place)
+
+
+def confirmed_at(book: ledger.Ledger) -> dt.datetime | None:
+    """Return when a person last took a doubted ledger for the truth; None: nobody ever had to.
+
+    What is older may have happened without this ledger's knowing of it.
+    """
+    said = book.recall(_CONFIRMED)
+    return None if said is None else dt.datetime.fromisoformat(said)
 
 
 class Gate:

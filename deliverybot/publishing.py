@@ -24,6 +24,7 @@ from deliverybot import (
     config,
     doubts,
     errors,
+    installation,
     ledger,
     model,
     outlets,
@@ -279,6 +280,8 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
         doubtful = book.posts.doubtful(this.row)
         if reply := doubts.barred(found, doubtful=doubtful, past=this.why):
             return reply
+    elif reply := await _known_before(book, this):
+        return reply
     if this.until is not None and desk.clock() >= this.until:
         text = "this process slept since it took the post"
         return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
@@ -288,6 +291,19 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
         return model.Reply(outcome=model.Outcome.LATER, phase="mark", text=str(error))
     this.out = True
     return await asking.publish(this.outlet, this.post)
+
+
+async def _known_before(book: ledger.Ledger, this: _Try) -> model.Reply | None:
+    """Look for a post that a restored ledger may have forgotten; None where it is not seen.
+
+    A person has said that the ledger is right, and so in doubt it goes.
+    """
+    restored = installation.confirmed_at(book)
+    if restored is None or this.row.crossed_at >= restored:
+        return None
+    since = dataclasses.replace(this.post, first_try=this.row.crossed_at)
+    found = await doubts.look(this.outlet, since)
+    return doubts.barred(found, doubtful=False, past="") if found.there else None
 
 
 async def recover(book: ledger.Ledger, desk: Desk, *, alone: bool) -> list[records.Post]:

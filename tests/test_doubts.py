@@ -18,7 +18,7 @@ from click import testing
 
 import build
 import http_server
-from deliverybot import asking, cli, errors, model, outlets, publishing
+from deliverybot import asking, cli, errors, installation, ledger, model, outlets, publishing
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
 from deliverybot.outlets import wire, x
@@ -398,3 +398,29 @@ async def test_what_may_be_there_and_is_too_dear_can_be_approved_again(
     house.plan = campaigns.load(file)
     house.book.posts.approve(row(house), who="mira", now=house.clock())
     assert await publish(house) == "posted"
+
+
+# --- a ledger from a backup ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_after_a_restored_backup_the_first_try_looks_first(
+    house: House, *, there: bool
+) -> None:
+    """The post went out after the backup was made; the ledger does not know, its network does."""
+    backup = house.options.state / "backup.db"
+    with (
+        contextlib.closing(sqlite3.connect(house.options.state / "deliverybot.db")) as now,
+        contextlib.closing(sqlite3.connect(backup)) as then,
+    ):
+        now.backup(then)
+    if there:
+        assert await publish(house) == "posted"
+    house.clock.forward(hours=2)
+    with contextlib.closing(ledger.open_ledger(f"sqlite:///{backup}")) as book:
+        restored = dataclasses.replace(house, book=book)
+        place = installation.Place(book=book, state=house.options.state, host="")
+        installation.confirm(place, who="mira", now=house.clock())
+        assert await publish(restored) == "posted"
+        assert row(restored).url == "https://x.com/i/web/status/1801"
+    assert (len(house.fake.posts), house.fake.asked("/2/tweets")) == (1, 1)
