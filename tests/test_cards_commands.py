@@ -145,7 +145,7 @@ def outlet(folder: pathlib.Path) -> outlets.Outlet:
 
 def draft(**more: Any) -> outlets.Draft:  # noqa: ANN401 - any field of a draft
     known: dict[str, Any] = {
-        "key": "face.m1.v1.files", "text": "1,000 have signed", "campaign": "face", "title": "Stop",
+        "key": "face.m1.v1.files", "text": "1,000 have signed", "campaign": "face",
         "image": b"\x89PNG of a thousand", "alt": "Signatures: 1,000 – שלום",
     }  # fmt: skip
     return outlets.Draft(**(known | more))
