@@ -17,6 +17,8 @@ ASKED = 86_400
 #: Failures in a row at which a lasting trouble is said again: after hours, a day, some days.
 TOLD = frozenset(amount * 10**power for power in range(1, 9) for amount in (1, 3))
 _DICE = random.SystemRandom()
+#: What stands in quotation marks; an apostrophe within a word begins none.
+_QUOTED = re.compile(r"""\"[^"]*"|(?<!\w)'.*?'(?!\w)""", re.DOTALL)
 
 
 def next_try(
@@ -49,6 +51,19 @@ def said(standing: records.Standing, since: dt.datetime | None) -> str:
     if standing.not_before is not None:
         text += f", and is asked again at {standing.not_before:%Y-%m-%d %H:%M} UTC"
     return f"{text}: {standing.problem}"
+
+
+def outside(standing: records.Standing, since: dt.datetime | None) -> str:
+    """Say it where others read it, too: without what was read, which may be a signer.
+
+    A list without a heading has its first signer there, and a database quotes the value
+    that it stumbles over: all that stands in quotation marks is left out, and so is the hint.
+    """
+    what = standing.problem.partition(" (hint: ")[0]
+    text = "the source cannot be read"
+    if since is not None:
+        text += f" since {since:%Y-%m-%d %H:%M} UTC"
+    return f"{text}: {_QUOTED.sub('[…]', what)}"
 
 
 def _bare(problem: str) -> str:

@@ -55,7 +55,10 @@ def of_source(
 ) -> Iterator[Reason]:
     """Say what is wrong with a campaign's source, and which jump of its count waits."""
     if standing.problem:
-        yield Reason(key="source", text=failures.said(standing, since), trouble=True)
+        yield Reason(
+            key="source", text=failures.said(standing, since), trouble=True,
+            outside=failures.outside(standing, since),
+        )  # fmt: skip
     if standing.jump is not None and standing.jump_since is not None:
         need = [] if standing.jump_readings >= milestones.JUMP_READINGS else ["a second reading"]
         if not standing.jump_accepted:

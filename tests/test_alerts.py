@@ -203,6 +203,35 @@ def test_a_letter_that_cannot_be_made_quotes_no_signer(tmp_path: pathlib.Path) -
     )
 
 
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (
+            "list.csv:1: there is no column 'Name' (hint: the columns are: 'Ada Lovelace', 'Kelso')",
+            "list.csv:1: there is no column […]",
+        ),
+        ('the database said: no date: "Ada Lovelace"', "the database said: no date: […]"),
+        ("the database said: no date: 'Ada O'Lovelace'", "the database said: no date: […]"),
+        ("the signers' list: it answered 503", "the signers' list: it answered 503"),
+    ],
+)
+def test_a_source_that_cannot_be_read_quotes_no_signer(
+    tmp_path: pathlib.Path, problem: str, said: str
+) -> None:
+    """The first row of a list without a heading is a signer; `status` shows it."""
+    options = build.settings(tmp_path)
+    plan = build.campaign(tmp_path, posts=())
+    with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
+        build.grow(book, plan, 1)
+        book.signatures.read("faces", now=NOW, problem=problem, not_before=NOW + MINUTE)
+        desk = alerts.Desk(
+            book=book, settings=options, campaigns={"faces": plan}, clock=lambda: NOW
+        )
+        (one,) = alerts.look(desk, NOW)
+    assert problem in one.reason.text
+    assert one.text == f"the source cannot be read since {NOW:%Y-%m-%d %H:%M} UTC: {said}"
+
+
 def test_only_what_is_asked_for_is_told(tmp_path: pathlib.Path) -> None:
     options = build.settings(tmp_path)
     plan = build.campaign(tmp_path, posts=(), targets=("ceo", "chair"))
