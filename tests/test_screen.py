@@ -108,7 +108,8 @@ def test_no_text_makes_the_other_functions_fail(text: str, other: str) -> None:
         assert isinstance(screen.shown_name(text, style), str)
     screen.normalise_email(text)
     screen.normalise_email(f"{text}@{other}")
-    assert screen.for_terminal(text).replace("\u200c", "").replace("\u200d", "").isprintable()
+    harmless = dict.fromkeys(map(ord, "\u200c\u200d\u00a0\u202f"))
+    assert screen.for_terminal(text).translate(harmless).isprintable()
     assert len(screen.key(b"secret", text, "email", other)) == 16
     assert screen.formula_safe(text).endswith(text)
 
@@ -294,6 +295,12 @@ def test_plain_cells_stay(text: str) -> None:
 def test_a_terminal_gets_no_orders() -> None:
     assert screen.for_terminal("a\x1b[31m\n\x00\u202e\ud800b") == r"a\x1b[31m\n\x00\u202e\ud800b"
     assert screen.for_terminal("Ångström 王 نازنین\u200cزهرا") == "Ångström 王 نازنین\u200cزهرا"
+
+
+def test_a_number_is_shown_as_a_language_writes_it() -> None:
+    """As in an alt text: "Cel: 1 000", "Ziel: 100 (3 %)", with blanks that do not break."""
+    for number in ("1\u00a0000", "49\u202f%"):
+        assert screen.for_terminal(number) == number
 
 
 @pytest.mark.parametrize(

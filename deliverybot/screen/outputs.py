@@ -56,13 +56,17 @@ def formula_safe(text: str) -> str:
     return f"'{text}" if risky else text
 
 
+#: Blanks in numbers such as "1 000" and "49 %", which no line is to be broken at.
+_BLANKS = frozenset("\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}")
+
+
 def for_terminal(text: str) -> str:
     r"""Return `text` with whatever could steer a terminal written out, such as ``\x1b``."""
     if text.isprintable():
         return text
     return "".join(
         char
-        if char.isprintable() or char in texts.JOINERS
+        if char.isprintable() or char in texts.JOINERS or char in _BLANKS
         else char.encode("unicode_escape").decode()
         for char in text
     )
