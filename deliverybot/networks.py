@@ -39,6 +39,13 @@ def secrets(section: object) -> Iterator[str]:
             yield value.get_secret_value()
 
 
+def secret_names(section: object) -> Iterator[str]:
+    """Yield the names of the secrets that an outlet's section has, whoever wrote its kind."""
+    for name, value in dict(section).items() if isinstance(section, pydantic.BaseModel) else ():
+        if isinstance(value, pydantic.SecretStr) and value.get_secret_value():
+            yield name
+
+
 def bluesky_handle(text: str) -> str:
     """Return the text if it is a handle or a DID (atproto.com/specs/handle, /did)."""
     if not re.fullmatch(_HANDLE, text, re.IGNORECASE):

@@ -229,7 +229,7 @@ def resting(rest: news.Rest) -> Reason:
     if rest.until is not None:
         said += f"; it is used again at {rest.until:%Y-%m-%d %H:%M} UTC"
     else:
-        said += f"; mend its account, or `deliverybot posts resume {rest.outlet}`"
+        said += f"; mend that, then `deliverybot posts resume {rest.outlet}`"
     return Reason(
         key=f"outlet {rest.outlet}", text=said, trouble=True, passing=rest.until is not None
     )

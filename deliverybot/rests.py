@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 
-from deliverybot import config, ledger, model
+from deliverybot import config, ledger, model, networks
 from deliverybot.ledger import news
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 PATIENCE = dt.timedelta(hours=4)
 #: And is left alone so long at least: by a clock that is ahead, its time is over at once.
 SHORTEST = dt.timedelta(minutes=1)
+
+#: HTTP statuses that say what is to be done (RFC 9110, 15.5.2 and 15.5.3).
+_UNKNOWN = 401
+_NO_CREDIT = 402
 
 
 def standing(
@@ -72,11 +76,25 @@ def note(
             if reply.retry_after is None
             else min(max(dt.timedelta(seconds=reply.retry_after), SHORTEST), PATIENCE)
         )
+    why = str(reply) if wait else f"{reply}{_remedy(outlet, reply, settings)}"
     rest = news.Rest(
-        outlet=outlet, until=wait, since=now, why=str(reply),
+        outlet=outlet, until=wait, since=now, why=why,
         section=section_hash(book, settings, outlet),
     )  # fmt: skip
     if book.news.rest(rest):
         until = f"until {wait:%Y-%m-%d %H:%M} UTC" if wait else "until its account is mended"
-        log.error("nothing is posted on %s %s: %s", outlet, until, reply)
+        log.error("nothing is posted on %s %s: %s", outlet, until, why)
     return True
+
+
+def _remedy(outlet: str, reply: model.Reply, settings: config.Settings) -> str:
+    """Say in plain words what a status asks of a person; empty where its own words must do."""
+    if reply.code == _NO_CREDIT:
+        return f"; {outlet} wants to be paid: buy credits there"
+    section = settings.outlets.get(outlet)
+    keys = list(networks.secret_names(section))
+    if reply.code != _UNKNOWN or not keys:
+        return ""
+    named = ", ".join(f"outlets__{outlet.replace('-', '_')}__{key}" for key in keys)
+    it, one = ("it", "one") if len(keys) == 1 else ("them", "ones")
+    return f"; {outlet} does not take its {named}: compare {it} with what it shows, or make new {one}"

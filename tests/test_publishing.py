@@ -172,6 +172,10 @@ async def test_an_account_that_is_refused_waits_for_a_person(
         (rest,) = house.status().resting
         assert (rest.outlet, rest.until) == ("first-x", None)
         assert "401" in rest.why
+        keys = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+        named = ", ".join(f"outlets__first_x__{key}" for key in keys)
+        assert f"first-x does not take its {named}: compare them" in rest.why
+        assert "Unauthorized: Unauthorized" not in rest.why
         assert house.status().trouble == 1
         house.clock.forward(hours=3)
         assert (await house.publish())["first-x"] == "retrying"
@@ -181,6 +185,15 @@ async def test_an_account_that_is_refused_waits_for_a_person(
         house.options = load(tmp_path, house.fake)
         assert set((await house.publish()).values()) == {"posted"}
         assert not house.status().resting
+
+
+async def test_an_account_without_credits_is_told_to_buy_some(tmp_path: pathlib.Path) -> None:
+    for house in made(tmp_path):
+        only(house, "second-x", "news")
+        house.fake.plan = ["no_credit"]
+        await house.publish()
+        (rest,) = house.status().resting
+        assert rest.why.endswith("first-x wants to be paid: buy credits there")
 
 
 async def test_a_person_may_say_that_an_outlet_works_again(tmp_path: pathlib.Path) -> None:

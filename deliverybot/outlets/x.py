@@ -371,4 +371,4 @@ def _words(content: Mapping[str, object]) -> str:
     several = content.get("errors")
     for one in several if isinstance(several, list) else []:
         found += [one.get("message") if isinstance(one, dict) else one]
-    return ": ".join(word for word in found if isinstance(word, str))
+    return ": ".join(dict.fromkeys(word for word in found if isinstance(word, str)))
