@@ -136,7 +136,7 @@ def _words(row: records.Delivery | records.Post, what: str, look: str) -> str:
         return f"{what} goes on with mail {row.part} of {frozen.parts(row)}"
     if row.state in {"retrying", "approved"} and row.reply:
         return f"{what} goes again: {row.reply}"
-    if row.state == "cancelled" and row.why.startswith("no news"):
+    if row.state == "cancelled" and "no news any more" in row.why:
         return f"{what} was not posted: {row.why}"
     return ""
 

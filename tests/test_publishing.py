@@ -380,6 +380,8 @@ async def test_what_was_in_doubt_is_not_told_once_it_is_no_news(
     house.clock.forward(days=2)
     assert (await house.publish())["first-x"] == state
     assert house.fake.asked("/2/tweets") == 1
+    (standing,) = house.status().campaigns
+    assert (state == "cancelled") == any("was not posted" in one for one in standing.reasons)
 
 
 async def test_what_may_be_there_goes_again_only_where_that_does_no_harm(
