@@ -128,6 +128,17 @@ def test_a_clock_that_is_set_back_silences_nothing() -> None:
     failed = memory.Memory().failed(NOW)
     assert not failed.may(NOW, alone=True, anyway=False)
     assert failed.may(NOW - DAY, alone=True, anyway=False)
+    claimed = memory.Memory(claimed=NOW + MINUTE)
+    assert not claimed.may(NOW, alone=False, anyway=False)
+    assert claimed.may(NOW - DAY, alone=False, anyway=False), "of one that died before"
+
+
+def test_a_clock_that_was_a_year_ahead_silences_no_name_to_look_at() -> None:
+    tell, few = Told(), thing("flagged", passing=True)
+    assert tell(NOW + 365 * DAY, few) == ["flagged"]
+    assert tell(NOW) == []
+    assert tell(NOW + MINUTE, few) == ["flagged"]
+    assert tell(NOW + 2 * MINUTE, few) == []
 
 
 def test_an_address_that_takes_nothing_is_tried_ever_more_rarely() -> None:
@@ -207,7 +218,7 @@ def test_a_letter_that_cannot_be_made_quotes_no_signer(tmp_path: pathlib.Path) -
     ("problem", "said"),
     [
         (
-            "list.csv:1: there is no column 'Name' (hint: the columns are: 'Ada Lovelace', 'Kelso')",
+            "list.csv:1: there is no column 'Name' (hint: the columns are: 'Ada Lovelace')",
             "list.csv:1: there is no column […]",
         ),
         ('the database said: no date: "Ada Lovelace"', "the database said: no date: […]"),

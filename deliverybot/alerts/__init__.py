@@ -20,9 +20,6 @@ from deliverybot.alerts import memory, messenger, things
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a claim outlasts its message.
-_MARGIN = 30
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
@@ -147,8 +144,7 @@ def _claim(desk: Desk, address: Address, there: list[things.Thing]) -> list[thin
         due[:] = mine.due(there, now, after=after, again=section.again_seconds) if may else []
         if not due:
             return kept
-        until = now + dt.timedelta(seconds=messenger.DEADLINE + _MARGIN)
-        return {**kept, address.name: dataclasses.replace(mine, claimed=until)}
+        return {**kept, address.name: dataclasses.replace(mine, claimed=now + memory.CLAIM)}
 
     _change(desk.book, claim)
     return due

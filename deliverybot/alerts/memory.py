@@ -16,6 +16,8 @@ from deliverybot.alerts import things
 
 #: What passes and comes again is not told again within so long.
 QUIET = dt.timedelta(days=1)
+#: How long a claim stands: a message's own time, and some more.
+CLAIM = dt.timedelta(seconds=90)
 #: Minutes until an address that did not take a message is tried again; the last one repeats.
 STEPS = (1, 5, 15, 60)
 
@@ -30,6 +32,10 @@ class Known:
     told: dt.datetime | None = None
     #: It is not told before.
     quiet: dt.datetime | None = None
+
+    def hushed(self, now: dt.datetime) -> bool:
+        """Whether it is not told now; a time further ahead is of a clock that was wrong."""
+        return self.quiet is not None and now < self.quiet <= now + QUIET
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class Memory:
         for key, one in self.known.items():
             if key in keys:
                 known[key] = one
-            elif one.quiet is not None and one.quiet > now:
+            elif one.hushed(now):
                 known[key] = Known(since=None, quiet=one.quiet)
         for key in keys:
             if key not in known or known[key].since is None:
@@ -79,7 +85,7 @@ class Memory:
         known = self.known.get(one.key)
         if known is None or known.since is None:
             return False
-        if known.quiet is not None and known.quiet > now:
+        if known.hushed(now):
             return False
         if known.told is None:
             return abs(now - known.since) >= dt.timedelta(seconds=after)
@@ -93,7 +99,7 @@ class Memory:
         `alone`: no other process is at work, so a claim is of one that was
         killed.  `anyway`: however short ago it took none.
         """
-        claimed = self.claimed is not None and now < self.claimed and not alone
+        claimed = self.claimed is not None and now < self.claimed <= now + CLAIM and not alone
         longest = dt.timedelta(minutes=STEPS[-1])
         early = self.until is not None and now < self.until <= now + longest and not anyway
         return not claimed and not early
