@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import email
 import email.policy
@@ -193,6 +194,19 @@ def test_no_address_of_a_person_and_no_call_for_everyone_is_quoted() -> None:
     assert "@" not in line
     assert "ada" not in line
     assert "550 […] unknown; ask everyone" in line
+    (again,) = [one for one in things.message([thing("y", text="see /why?id=ada%40mail.example")],
+                "E").body.splitlines() if one.startswith("- ")]  # fmt: skip
+    assert again == "- see […]"
+
+
+def test_no_markup_hides_a_link_or_wakes_a_channel() -> None:
+    """Mattermost takes both, of Slack's kind and of Markdown's, from whatever it is sent."""
+    bad = "<!channel> [log in](https://evil.example) <https://evil.example|here> @all"
+    one = dataclasses.replace(thing("x", text=f"delivery 1 is refused: {bad}"), title=bad)
+    for said in (things.message([one], bad), things.trial(bad)):
+        whole = said.title + said.body
+        assert not re.search(r"[<>@]|\]\(", whole)
+        assert "https://evil.example" in whole, "it is shown as what it is"
 
 
 def test_a_letter_that_cannot_be_made_quotes_no_signer(tmp_path: pathlib.Path) -> None:

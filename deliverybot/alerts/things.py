@@ -44,10 +44,7 @@ class Thing:
     @property
     def text(self) -> str:
         """What it is and what to do, in one line, without addresses of people."""
-        said = " ".join((self.reason.outside or self.reason.text).split())
-        # What others said is quoted: nobody's address, and no "@everyone" that wakes a channel.
-        said = re.sub(r"[^\s@]+@[^\s@]+", "[…]", said).replace("@", "")
-        return cut(said, _LONG)
+        return cut(plain(self.reason.outside or self.reason.text), _LONG)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +84,15 @@ def message(those: Sequence[Thing], sender: str) -> Message:
     lines = list(_grouped(listed))
     if more := len(those) - len(listed):
         lines += ["", f"and {more} more"]
-    lines += ["", "`deliverybot status` says all of it", f"({sender})"]
+    lines += ["", "`deliverybot status` says all of it", f"({cut(plain(sender), _TITLE)})"]
     trouble = any(one.reason.trouble for one in those)
     return Message(title=_title(those), body="\n".join(lines), trouble=trouble)
 
 
 def trial(sender: str) -> Message:
     """Return a message that tries an address out."""
-    body = f"This is a test: alerts arrive here. Nothing waits, and nothing went wrong.\n\n{sender}"
-    return Message(title="deliverybot: a test", body=body)
+    said = "This is a test: alerts arrive here. Nothing waits, and nothing went wrong."
+    return Message(title="deliverybot: a test", body=f"{said}\n\n{plain(sender)}")
 
 
 def _grouped(those: Sequence[Thing]) -> Iterator[str]:
@@ -105,7 +102,7 @@ def _grouped(those: Sequence[Thing]) -> Iterator[str]:
         groups[one.campaign].append(one)
     for n, (campaign, members) in enumerate(groups.items()):
         yield from [""] if n else []
-        title = cut(" ".join(members[0].title.split()), _TITLE)
+        title = cut(plain(members[0].title), _TITLE)
         yield f"{title} ({campaign})" if campaign else "All campaigns"
         yield from (f"- {one.text}" for one in members)
 
@@ -121,6 +118,19 @@ def _title(those: Sequence[Thing]) -> str:
     parts = [f"{waits} {'things wait' if waits > 1 else 'thing waits'} for you"] if waits else []
     parts += [f"{wrong} {'things' if wrong > 1 else 'thing'} went wrong"] if wrong else []
     return f"{about}: {', '.join(parts)}"
+
+
+def plain(text: str) -> str:
+    """Return a text in one line that names nobody's address, wakes nobody and hides no link.
+
+    What others said stands in it, and Discord and Mattermost read Markdown: "@everyone",
+    "<!channel>", "[your bank](https://...)" and "<https://...|your bank>" are but words.
+    """
+    said = re.sub(r"[^\s@]+(?:@|%40)[^\s@]+", "[…]", " ".join(text.split()))
+    return said.translate(_BARE).replace("](", "] (")
+
+
+_BARE = str.maketrans({"@": "", "<": "(", ">": ")"})
 
 
 def cut(text: str, limit: int) -> str:
