@@ -168,21 +168,41 @@ def test_one_thing_is_its_own_title() -> None:
     assert not said.trouble
 
 
-def test_many_things_are_counted_and_twenty_are_listed() -> None:
+def test_many_things_are_counted_and_ten_are_listed() -> None:
     there = [thing(f"delivery {n} held") for n in range(45)]
     there += [thing("relay", campaign="", trouble=True)]
     said = things.message(there, "Example")
     assert said.title == "faces, all campaigns: 45 things wait for you, 1 thing went wrong"
     assert said.body.count("\n- ") == things.MOST
-    assert "\nand 26 more\n" in said.body
+    assert "\nand 36 more\n" in said.body
     assert said.trouble
 
 
-def test_a_message_fits_where_4096_letters_do() -> None:
-    there = [thing(f"delivery {n} held", text="words " * 2000) for n in range(30)]
-    said = things.message(there, "Example")
-    assert len(said.title) + len(said.body) < 4096
+@pytest.mark.parametrize("campaigns", [1, 30])
+def test_a_message_fits_where_2000_letters_do(campaigns: int) -> None:
+    """Discord takes no more, and answers 400 whenever it is tried again."""
+    there = [
+        dataclasses.replace(
+            thing(f"delivery {n} held", text="words " * 2000, campaign=f"{n % campaigns}" * 64),
+            title="of many words " * 50,
+        )
+        for n in range(30)
+    ]
+    said = things.message(there, "Example " * 300)
+    assert len(said.title) + len("\r\n") + len(said.body) <= 2000
     assert re.search(r"and \d+ more", said.body)
+
+
+async def test_a_service_that_takes_less_gets_the_beginning() -> None:
+    """As a short message does; more of it would be refused again and again."""
+    body = "".join(f"- thing {n}\n" for n in range(160))
+    with http_server.running(lambda _: http_server.Answer()) as server:
+        asked = f"smseagle://{TOKEN}@127.0.0.1:{server.port}/+4915112345678"
+        await messenger.send(asked, things.Message(title="160 things wait for you", body=body))
+        (request,) = server.requests
+    said = request.json()["params"]["message"]
+    assert said.startswith("160 things wait for you")
+    assert 1000 < len(said) <= 1200
 
 
 def test_no_address_of_a_person_and_no_call_for_everyone_is_quoted() -> None:

@@ -65,6 +65,8 @@ def _send(job: dict[str, Any]) -> str:
     service = _open(job["url"], asset)
     if service is None:
         return "Apprise knows no such address"
+    # Else what is too long for a service would be refused whenever it is tried.
+    service.overflow_mode = apprise.OverflowMode.TRUNCATE
     bell = apprise.Apprise(asset=asset)
     bell.add(service)
     result = bell.notify(

@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterator, Sequence
 from deliverybot import overview, reasons
 
 #: Things in one message; the rest are counted.
-MOST = 20
+MOST = 10
 #: Letters of one thing, and of a title: what a telephone shows.
 _LONG, _TITLE = 400, 100
-#: Letters of all things together; several services cut at 4,096.
-_BODY = 3_500
+#: Letters of all things together: Discord refuses a message of more than 2,000, its title and
+#: all, for good.
+_BODY = 1_500
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,8 @@ def message(those: Sequence[Thing], sender: str) -> Message:
     listed, room = list[Thing](), _BODY
     for one in those[:MOST]:
         room -= len(one.text) + 3
+        if one.campaign not in {other.campaign for other in listed}:
+            room -= len(_heading(one)) + 2
         if room < 0 and listed:
             break
         listed.append(one)
@@ -100,11 +103,15 @@ def _grouped(those: Sequence[Thing]) -> Iterator[str]:
     groups = collections.defaultdict[str, list[Thing]](list)
     for one in those:
         groups[one.campaign].append(one)
-    for n, (campaign, members) in enumerate(groups.items()):
+    for n, members in enumerate(groups.values()):
         yield from [""] if n else []
-        title = cut(plain(members[0].title), _TITLE)
-        yield f"{title} ({campaign})" if campaign else "All campaigns"
+        yield _heading(members[0])
         yield from (f"- {one.text}" for one in members)
+
+
+def _heading(one: Thing) -> str:
+    """Return the line above the things of a campaign."""
+    return f"{cut(plain(one.title), _TITLE)} ({one.campaign})" if one.campaign else "All campaigns"
 
 
 def _title(those: Sequence[Thing]) -> str:
@@ -117,7 +124,7 @@ def _title(those: Sequence[Thing]) -> str:
     waits = len(those) - wrong
     parts = [f"{waits} {'things wait' if waits > 1 else 'thing waits'} for you"] if waits else []
     parts += [f"{wrong} {'things' if wrong > 1 else 'thing'} went wrong"] if wrong else []
-    return f"{about}: {', '.join(parts)}"
+    return cut(f"{about}: {', '.join(parts)}", _TITLE)
 
 
 def plain(text: str) -> str:
