@@ -60,12 +60,14 @@ def keys(those: list[things.Thing]) -> list[str]:
 class Told:
     """An address that takes every message, looked at again and again."""
 
-    def __init__(self, after: int = 0, again: int | None = None) -> None:
+    def __init__(self, after: int = 0, again: int | None = None, *, paced: bool = False) -> None:
         self.after, self.again, self.memory = after, again, memory.Memory()
+        self.paced = paced
 
     def __call__(self, now: dt.datetime, *there: things.Thing) -> list[str]:
         kept = memory.load(memory.dump({"a": self.memory.seen(there, now)}))["a"]
-        due = kept.due(there, now, after=self.after, again=self.again)
+        may = kept.may(now, alone=True, anyway=not self.paced)
+        due = kept.due(there, now, after=self.after, again=self.again) if may else []
         self.memory = kept.told(due, now) if due else kept
         return keys(due)
 
@@ -120,6 +122,35 @@ def test_what_still_waits_is_told_again_where_that_is_wanted() -> None:
     assert tell(NOW + 60 * MINUTE, *there) == ["held"], "nobody can do anything about the other"
     assert tell(NOW + 90 * MINUTE, *there) == []
     assert tell(NOW + 120 * MINUTE, *there) == ["held"]
+
+
+def test_letters_that_come_one_by_one_are_told_together() -> None:
+    """Six hundred letters take hours to be made; a person is not woken for each."""
+    tell = Told(after=300, paced=True)
+    there = list[things.Thing]()
+    messages, told, now = 0, list[str](), NOW
+    for n in range(600):
+        now = NOW + n * MINUTE / 2
+        there.append(thing(f"delivery {n} held"))
+        due = tell(now, *there)
+        messages += bool(due)
+        told += due
+    assert messages == 8, "after 0, 1, 6, 21, 81, 141, 201 and 261 minutes"
+    later = now + 2 * DAY
+    told += tell(later, *there)
+    assert told == keys(there), "none is lost"
+    tell(later + DAY, *there)
+    assert tell(later + DAY, *there, thing("relay")) == []
+    assert tell(later + DAY + 5 * MINUTE, *there, thing("relay")) == ["relay"], "after a quiet day"
+
+
+def test_what_came_at_different_hours_is_reminded_of_together() -> None:
+    tell, there = Told(again=24 * 3600), list[things.Thing]()
+    for n in range(6):
+        there.append(thing(f"delivery {n} held"))
+        tell(NOW + n * DAY / 8, *there)
+    hours = [n for n in range(24, 24 * 8) if tell(NOW + n * DAY / 24, *there)]
+    assert len(hours) == 7, hours
 
 
 def test_a_clock_that_is_set_back_silences_nothing() -> None:

@@ -18,8 +18,11 @@ from deliverybot.alerts import things
 QUIET = dt.timedelta(days=1)
 #: How long a claim stands: a message's own time, and some more.
 CLAIM = dt.timedelta(seconds=90)
-#: Minutes until an address that did not take a message is tried again; the last one repeats.
+#: Minutes until an address that did not take a message is tried again, and until one that took
+#: some in a row gets the next; the last one repeats.
 STEPS = (1, 5, 15, 60)
+#: Messages that follow each other within so long are in a row.
+_ROW = dt.timedelta(minutes=2 * STEPS[-1])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ class Memory:
     #: Messages in a row that it did not take, and before when it is left alone.
     failures: int = 0
     until: dt.datetime | None = None
+    #: When it took the last message, and how many in a row it has taken by then.
+    sent: dt.datetime | None = None
+    row: int = 0
     #: Somebody is telling it, until then; where many processes work.
     claimed: dt.datetime | None = None
 
@@ -78,8 +84,16 @@ class Memory:
         after: int,
         again: int | None,
     ) -> list[things.Thing]:
-        """Return what is to be told now; `after` and `again` in seconds, as the settings say."""
-        return [one for one in there if self._is_due(one, now, after, again)]
+        """Return what is to be told now; `after` and `again` in seconds, as the settings say.
+
+        What still waits goes along once half of `again` is over, so that things
+        of different hours come to be reminded of in one message.
+        """
+        those = list(there)
+        due = [one for one in those if self._is_due(one, now, after, again)]
+        if again is None or not due:
+            return due
+        return [one for one in those if self._is_due(one, now, after, again // 2)]
 
     def _is_due(self, one: things.Thing, now: dt.datetime, after: int, again: int | None) -> bool:
         known = self.known.get(one.key)
@@ -97,12 +111,19 @@ class Memory:
         """Tell whether a message may go now.
 
         `alone`: no other process is at work, so a claim is of one that was
-        killed.  `anyway`: however short ago it took none.
+        killed.  `anyway`: however short ago it took one, or none.
         """
         claimed = self.claimed is not None and now < self.claimed <= now + CLAIM and not alone
         longest = dt.timedelta(minutes=STEPS[-1])
-        early = self.until is not None and now < self.until <= now + longest and not anyway
-        return not claimed and not early
+        early = self.until is not None and now < self.until <= now + longest
+        return not claimed and (anyway or not (early or self._paced(now)))
+
+    def _paced(self, now: dt.datetime) -> bool:
+        """Whether it has just taken a message: letters that come one by one are told together."""
+        if self.sent is None or not self.row:
+            return False
+        pause = dt.timedelta(minutes=STEPS[min(self.row, len(STEPS)) - 1])
+        return self.sent <= now < self.sent + pause
 
     def told(self, those: Iterable[things.Thing], now: dt.datetime) -> Memory:
         """Return what is known once these were told."""
@@ -111,7 +132,11 @@ class Memory:
             since = known[one.key].since if one.key in known else now
             quiet = now + QUIET if one.passing else None
             known[one.key] = Known(since=since, told=now, quiet=quiet)
-        return dataclasses.replace(self, known=known, failures=0, until=None, claimed=None)
+        in_row = self.sent is not None and abs(now - self.sent) <= _ROW
+        return dataclasses.replace(
+            self, known=known, failures=0, until=None, claimed=None, sent=now,
+            row=self.row + 1 if in_row else 1,
+        )  # fmt: skip
 
     def failed(self, now: dt.datetime) -> Memory:
         """Return what is known once a message was not taken."""
@@ -126,6 +151,8 @@ class Memory:
             "failures": self.failures,
             "until": _text(self.until),
             "claimed": _text(self.claimed),
+            "sent": _text(self.sent),
+            "row": self.row,
             "known": {
                 key: [_text(one.since), _text(one.told), _text(one.quiet)]
                 for key, one in self.known.items()
@@ -140,7 +167,10 @@ class Memory:
             for key, (since, told, quiet) in kept["known"].items()
         }
         until, claimed = _time(kept["until"]), _time(kept["claimed"])
-        return cls(known=known, failures=kept["failures"], until=until, claimed=claimed)
+        return cls(
+            known=known, failures=kept["failures"], until=until, claimed=claimed,
+            sent=_time(kept["sent"]), row=kept["row"],
+        )  # fmt: skip
 
 
 def load(text: str) -> dict[str, Memory]:
