@@ -117,10 +117,9 @@ def _of_row(
     elif said := _words(row, what, look):
         waits, trouble = row.state in WAITING, row.state in TROUBLE
         outside = said.replace("`… ", f"`deliverybot {command} ")
-        yield Reason(
-            key=f"{noun} {row.id} {row.state}", text=said, outside=outside,
-            waits=waits, trouble=trouble,
-        )  # fmt: skip
+        # That one of two has said yes is news to the second.
+        key = f"{noun} {row.id} {row.state}" + (" half" if approvals.half(row) else "")
+        yield Reason(key=key, text=said, outside=outside, waits=waits, trouble=trouble)
 
 
 def _words(row: records.Delivery | records.Post, what: str, look: str) -> str:

@@ -309,6 +309,24 @@ def test_a_source_that_cannot_be_read_quotes_no_signer(
 
 
 def test_only_what_is_asked_for_is_told(tmp_path: pathlib.Path) -> None:
+def test_the_second_person_is_told_once_the_first_has_said_yes(tmp_path: pathlib.Path) -> None:
+    options = build.settings(tmp_path)
+    plan = build.campaign(tmp_path, posts=())
+    tell = Told()
+    with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
+        build.grow(book, plan, 100)
+        build.put(book, "delivery", 1, state="held", digest="x")
+        desk = alerts.Desk(
+            book=book, settings=options, campaigns={"faces": plan}, clock=lambda: NOW
+        )
+        assert tell(NOW, *alerts.look(desk, NOW)) == ["delivery 1 held"]
+        build.put(book, "delivery", 1, state="held", agreed_by="Bea", agreed_digest="x")
+        (one,) = alerts.look(desk, NOW)
+        assert tell(NOW, one) == ["delivery 1 held half"]
+        assert "Bea said yes, and a second person must" in one.text
+        assert tell(NOW, one) == []
+
+
     options = build.settings(tmp_path)
     plan = build.campaign(tmp_path, posts=(), targets=("ceo", "chair"))
     with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
