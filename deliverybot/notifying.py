@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import pydantic
@@ -10,6 +11,8 @@ from deliverybot import faults, values
 
 #: What an operator may want to be told of.
 Kind = Literal["waiting", "trouble"]
+#: Two with a comma between them, which a service would take for one with odd parts.
+_TWO = re.compile(r"[,;][a-z][a-z0-9-]*://", re.IGNORECASE)
 #: More is a mailing list.
 _MOST = 20
 
@@ -25,6 +28,11 @@ def _addresses(urls: pydantic.SecretStr) -> pydantic.SecretStr:
     found = split(urls.get_secret_value())
     for n, one in enumerate(found, 1):
         kind, sign, rest = one.partition("://")
+        if _TWO.search(one):
+            raise faults.wrong(
+                f"number {n} of them seems to be two",
+                "put a space or a new line between them, and no comma",
+            )
         if not sign or not kind.replace("-", "").isalnum() or not rest:
             raise faults.wrong(
                 f"number {n} of them is no address of Apprise's",

@@ -656,6 +656,21 @@ def test_addresses_stand_one_a_line_or_with_spaces_between(tmp_path: pathlib.Pat
 
 
 @pytest.mark.parametrize("wrong", [TOKEN, f"://{TOKEN}", "ntfy://", f"a b://{TOKEN}"])
+@pytest.mark.parametrize("sign", [",", ";"])
+def test_two_addresses_with_a_comma_between_are_not_one(tmp_path: pathlib.Path, sign: str) -> None:
+    """Apprise takes the second for topics of the first, which strangers may read."""
+    with pytest.raises(errors.ConfigError) as caught:
+        load(tmp_path, DELIVERYBOT_ALERTS__URLS=f"{url(1)}\n{url(2)}{sign}{url(3)}")
+    (fault,) = caught.value.faults
+    assert "number 2 of them seems to be two" in fault.what
+    assert "a space or a new line" in fault.hint
+    assert TOKEN not in str(fault)
+    linked = f"{url(1)}?click=https://own.example/"
+    found = load(tmp_path, DELIVERYBOT_ALERTS__URLS=linked).alerts
+    assert found is not None
+    assert found.addresses == [linked]
+
+
 def test_what_is_no_address_is_told_by_its_place(tmp_path: pathlib.Path, wrong: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         load(tmp_path, DELIVERYBOT_ALERTS__URLS=f"{url(1)}\n{wrong}")
