@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -308,7 +309,6 @@ def test_a_source_that_cannot_be_read_quotes_no_signer(
     assert one.text == f"the source cannot be read since {NOW:%Y-%m-%d %H:%M} UTC: {said}"
 
 
-def test_only_what_is_asked_for_is_told(tmp_path: pathlib.Path) -> None:
 def test_the_second_person_is_told_once_the_first_has_said_yes(tmp_path: pathlib.Path) -> None:
     options = build.settings(tmp_path)
     plan = build.campaign(tmp_path, posts=())
@@ -327,6 +327,7 @@ def test_the_second_person_is_told_once_the_first_has_said_yes(tmp_path: pathlib
         assert tell(NOW, one) == []
 
 
+def test_only_what_is_asked_for_is_told(tmp_path: pathlib.Path) -> None:
     options = build.settings(tmp_path)
     plan = build.campaign(tmp_path, posts=(), targets=("ceo", "chair"))
     with contextlib.closing(ledger.open_ledger(options.database_url)) as book:
@@ -569,6 +570,23 @@ async def test_what_a_server_answers_is_not_quoted(
     assert capfd.readouterr() == ("", "")
 
 
+async def test_where_no_process_can_be_started_it_is_tried_again(
+    server: http_server.Server,
+) -> None:
+    """As where each file that one may open is open: `tell` goes on with the other addresses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    try:
+        why = await messenger.send(url(server.port), things.trial("Example"))
+        known = await messenger.known([url(server.port)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert why == "no process could be started: Too many open files"
+    assert known is None
+    assert not server.requests
+
+
 def test_no_token_stands_in_a_repr(tmp_path: pathlib.Path) -> None:
     build.settings(tmp_path)
     file = tmp_path / "config.toml"
@@ -638,6 +656,21 @@ def test_the_addresses_have_no_place_in_the_file(tmp_path: pathlib.Path) -> None
     assert TOKEN not in str(fault)
 
 
+@pytest.mark.parametrize("sign", [",", ";"])
+def test_two_addresses_with_a_comma_between_are_not_one(tmp_path: pathlib.Path, sign: str) -> None:
+    """Apprise takes the second for topics of the first, which strangers may read."""
+    with pytest.raises(errors.ConfigError) as caught:
+        load(tmp_path, DELIVERYBOT_ALERTS__URLS=f"{url(1)}\n{url(2)}{sign}{url(3)}")
+    (fault,) = caught.value.faults
+    assert "number 2 of them seems to be two" in fault.what
+    assert "a space or a new line" in fault.hint
+    assert TOKEN not in str(fault)
+    linked = f"{url(1)}?click=https://own.example/"
+    found = load(tmp_path, DELIVERYBOT_ALERTS__URLS=linked).alerts
+    assert found is not None
+    assert found.addresses == [linked]
+
+
 def test_addresses_stand_one_a_line_or_with_spaces_between(tmp_path: pathlib.Path) -> None:
     text = f"# at night\n  {url(1)}\n\n{url(2)}   {url(3)}\n"
     found = load(tmp_path, DELIVERYBOT_ALERTS__URLS=text).alerts
@@ -656,21 +689,6 @@ def test_addresses_stand_one_a_line_or_with_spaces_between(tmp_path: pathlib.Pat
 
 
 @pytest.mark.parametrize("wrong", [TOKEN, f"://{TOKEN}", "ntfy://", f"a b://{TOKEN}"])
-@pytest.mark.parametrize("sign", [",", ";"])
-def test_two_addresses_with_a_comma_between_are_not_one(tmp_path: pathlib.Path, sign: str) -> None:
-    """Apprise takes the second for topics of the first, which strangers may read."""
-    with pytest.raises(errors.ConfigError) as caught:
-        load(tmp_path, DELIVERYBOT_ALERTS__URLS=f"{url(1)}\n{url(2)}{sign}{url(3)}")
-    (fault,) = caught.value.faults
-    assert "number 2 of them seems to be two" in fault.what
-    assert "a space or a new line" in fault.hint
-    assert TOKEN not in str(fault)
-    linked = f"{url(1)}?click=https://own.example/"
-    found = load(tmp_path, DELIVERYBOT_ALERTS__URLS=linked).alerts
-    assert found is not None
-    assert found.addresses == [linked]
-
-
 def test_what_is_no_address_is_told_by_its_place(tmp_path: pathlib.Path, wrong: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         load(tmp_path, DELIVERYBOT_ALERTS__URLS=f"{url(1)}\n{wrong}")

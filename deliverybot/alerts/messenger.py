@@ -41,7 +41,7 @@ async def known(urls: Sequence[str]) -> list[bool] | None:
     """Return of each address whether Apprise knows it, which asks nobody else; None: no answer."""
     try:
         answer = await _ask({"task": "known", "urls": list(urls)})
-    except (TimeoutError, _Ended):
+    except (TimeoutError, _Ended, OSError):
         return None
     return list(answer["known"])
 
@@ -63,6 +63,8 @@ async def send(url: str, message: things.Message) -> str:
         return f"there was no answer within {DEADLINE} seconds"
     except _Ended:
         return "the process that sends it ended without an answer"
+    except OSError as error:
+        return f"no process could be started: {error.strerror}"
 
 
 async def _ask(job: Mapping[str, object]) -> dict[str, Any]:
