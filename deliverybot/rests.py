@@ -96,5 +96,5 @@ def _remedy(outlet: str, reply: model.Reply, settings: config.Settings) -> str:
     if reply.code != _UNKNOWN or not keys:
         return ""
     named = ", ".join(f"outlets__{outlet.replace('-', '_')}__{key}" for key in keys)
-    it, one = ("it", "one") if len(keys) == 1 else ("them", "ones")
-    return f"; {outlet} does not take its {named}: compare {it} with what it shows, or make new {one}"
+    it, new = ("it", "a new one") if len(keys) == 1 else ("them", "new ones")
+    return f"; {outlet} does not take its {named}: compare {it} with what it shows, or make {new}"
