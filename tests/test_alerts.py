@@ -841,6 +841,24 @@ def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[led
 
 def test_a_note_is_written_where_nobody_was_faster(book: ledger.Ledger) -> None:
     assert book.alerts.read() == ""
+def test_the_list_says_which_of_two_takes_nothing_and_what_to_do(
+    bot: test_cli.Bot, server: http_server.Server
+) -> None:
+    urls = f"{url(server.port)} {url(server.port, 'gone')}"
+    with bot.book() as book:
+        desk = _desk(bot, book, urls)
+        good, bad = (one.name for one in alerts.addresses(desk))
+        kept = {good: memory.Memory(), bad: memory.Memory().failed(NOW).failed(NOW)}
+        assert book.alerts.swap("", memory.dump(kept))
+    done = bot("alerts", "list", DELIVERYBOT_ALERTS__URLS=urls)
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [
+        ["1", "(json)"], ["1", "(json)"], ["2", "(json)"], ["2", "(json)"],
+    ]  # fmt: skip
+    assert "address 2 (json) did not take 2 messages in a row" in done.stderr
+    assert f"again at {NOW + 5 * MINUTE:%Y-%m-%d %H:%M} UTC" in done.stderr
+    assert "`deliverybot alerts test` says what is wrong" in done.stderr
+
+
     assert book.alerts.swap("", "one")
     assert not book.alerts.swap("", "two")
     assert book.alerts.read() == "one"

@@ -46,13 +46,24 @@ def alerts_list(call: out.Call, as_json: bool) -> None:
     columns = ("to", "campaign", "since", "told", "what")
     out.table(
         columns,
-        ((r["kind"], r["campaign"], r["since"], r["told"] or "not yet", r["what"]) for r in rows),
+        (
+            (_to(r, len(kept)), r["campaign"], r["since"], r["told"] or "not yet", r["what"])
+            for r in rows
+        ),
         empty="nothing waits, and nothing went wrong",
     )
     for number, (address, one) in enumerate(kept.items(), 1):
         if one.failures and one.until is not None:
             many = out.plural(one.failures, "message")
-            out.talk(f"address {number} ({address.kind}) did not take {many} in a row")
+            out.talk(
+                f"address {number} ({address.kind}) did not take {many} in a row; it is tried again"
+                f" at {one.until:%Y-%m-%d %H:%M} UTC; `deliverybot alerts test` says what is wrong"
+            )
+
+
+def _to(row: dict[str, Any], addresses: int) -> str:
+    """Return where a row goes; with the address's number where there are several."""
+    return f"{row['address']} ({row['kind']})" if addresses > 1 else str(row["kind"])
 
 
 def _row(number: int, kind: str, one: things.Thing, kept: memory.Memory) -> dict[str, Any]:
