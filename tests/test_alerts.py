@@ -598,27 +598,66 @@ def test_no_token_stands_in_a_repr(tmp_path: pathlib.Path) -> None:
 
 
 def test_nothing_of_ours_reaches_the_process_that_sends(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, server: http_server.Server
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a password in ~/.netrc nor a proxy of the environment's."""
+    """No password of ~/.netrc or the environment, no proxy; and nobody else sees the token."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password swordfish\n")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    out = subprocess.run(
-        [sys.executable, "-P", "-c", SEND, url(server.port)],
-        check=True, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert out.stdout == "''\n"
-    (request,) = server.requests
+    monkeypatch.setenv("DELIVERYBOT_MAIL__PASSWORD", "swordfish")
+    seen: list[bytes] = []
+
+    def answer(request: http_server.Request) -> http_server.Reply:
+        """Look at the process that asks, while it asks."""
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes()
+                status = (process / "status").read_text()
+                if b"deliverybot.alerts.apprising" in words and f"PPid:\t{sender.pid}\n" in status:
+                    seen.append(words + (process / "environ").read_bytes())
+        return http_server.Answer()
+
+    with http_server.running(answer) as server:
+        sender = subprocess.Popen(
+            [sys.executable, "-P", "-c", SEND], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        with sender:
+            out, _ = sender.communicate(url(server.port), timeout=60)
+        assert json.loads(out)["why"] == ""
+        (request,) = server.requests
     assert "authorization" not in request.headers
+    assert len(seen) == 1
+    assert b"PATH=" in seen[0]
+    assert TOKEN.encode() not in seen[0]
+    assert b"swordfish" not in seen[0]
+
+
+def test_an_answer_without_end_costs_little_memory() -> None:
+    def flood(wire: http_server.Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(3_000):
+                wire.send(bytes(1_000_000))
+
+    with http_server.running(lambda _: http_server.raw(flood)) as server:
+        out = subprocess.run(
+            [sys.executable, "-P", "-c", SEND], check=True, capture_output=True, text=True,
+            input=url(server.port), timeout=90,
+        )  # fmt: skip
+    found = json.loads(out.stdout)
+    assert found["why"] in {"it was not taken", "the process that sends it ended without an answer"}
+    assert found["memory"] < 600_000_000
 
 
 SEND = """
-import asyncio, sys
+import asyncio, json, resource, sys
 from deliverybot.alerts import messenger, things
-print(repr(asyncio.run(messenger.send(sys.argv[1], things.trial("Example")))))
+why = asyncio.run(messenger.send(sys.stdin.read(), things.trial("Example")))
+most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+print(json.dumps({"why": why, "memory": most}))
 """
 
 
@@ -802,6 +841,24 @@ def test_a_test_goes_to_each_address_and_changes_nothing(
     assert "there are no addresses" in done.stderr
 
 
+def test_the_list_says_which_of_two_takes_nothing_and_what_to_do(
+    bot: test_cli.Bot, server: http_server.Server
+) -> None:
+    urls = f"{url(server.port)} {url(server.port, 'gone')}"
+    with bot.book() as book:
+        desk = _desk(bot, book, urls)
+        good, bad = (one.name for one in alerts.addresses(desk))
+        kept = {good: memory.Memory(), bad: memory.Memory().failed(NOW).failed(NOW)}
+        assert book.alerts.swap("", memory.dump(kept))
+    done = bot("alerts", "list", DELIVERYBOT_ALERTS__URLS=urls)
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [
+        ["1", "(json)"], ["1", "(json)"], ["2", "(json)"], ["2", "(json)"],
+    ]  # fmt: skip
+    assert "address 2 (json) did not take 2 messages in a row" in done.stderr
+    assert f"again at {NOW + 5 * MINUTE:%Y-%m-%d %H:%M} UTC" in done.stderr
+    assert "`deliverybot alerts test` says what is wrong" in done.stderr
+
+
 def test_the_list_says_what_would_be_told(bot: test_cli.Bot, server: http_server.Server) -> None:
     told = url(server.port)
     rows = json.loads(bot("alerts", "list", "--json", DELIVERYBOT_ALERTS__URLS=told).stdout)
@@ -841,24 +898,6 @@ def book(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[led
 
 def test_a_note_is_written_where_nobody_was_faster(book: ledger.Ledger) -> None:
     assert book.alerts.read() == ""
-def test_the_list_says_which_of_two_takes_nothing_and_what_to_do(
-    bot: test_cli.Bot, server: http_server.Server
-) -> None:
-    urls = f"{url(server.port)} {url(server.port, 'gone')}"
-    with bot.book() as book:
-        desk = _desk(bot, book, urls)
-        good, bad = (one.name for one in alerts.addresses(desk))
-        kept = {good: memory.Memory(), bad: memory.Memory().failed(NOW).failed(NOW)}
-        assert book.alerts.swap("", memory.dump(kept))
-    done = bot("alerts", "list", DELIVERYBOT_ALERTS__URLS=urls)
-    assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [
-        ["1", "(json)"], ["1", "(json)"], ["2", "(json)"], ["2", "(json)"],
-    ]  # fmt: skip
-    assert "address 2 (json) did not take 2 messages in a row" in done.stderr
-    assert f"again at {NOW + 5 * MINUTE:%Y-%m-%d %H:%M} UTC" in done.stderr
-    assert "`deliverybot alerts test` says what is wrong" in done.stderr
-
-
     assert book.alerts.swap("", "one")
     assert not book.alerts.swap("", "two")
     assert book.alerts.read() == "one"

@@ -17,7 +17,7 @@ from deliverybot.alerts import things
 
 #: Seconds for one message, fewer than `memory.CLAIM`; bytes of memory and seconds of processor time
 #: that it may take.
-DEADLINE, _MEMORY, _CPU = 60, 2_000_000_000, 30
+DEADLINE, _MEMORY, _CPU = 60, 600_000_000, 30
 #: What the process gets of our environment: where programs are, and whom to trust.
 _ENVIRONMENT = ("PATH", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 INSTALL = "pip install 'deliverybot[alerts]'"
