@@ -18,13 +18,15 @@ from deliverybot.outlets import wire
 
 #: Seconds for a post with all that belongs to it, and for a look; both together, and a look
 #: before them, stay below `publishing.LEASE`.
-ATTEMPT, LOOK = 300.0, 120.0
+ATTEMPT, LOOK = wire.OPEN, 120.0
 #: Seconds for a check, which a person waits for.
 CHECK = 120.0
 #: Seconds that a network may ask for: about 30 years, which fit into every clock.
 _PAUSE_MAX = 1e9
 #: Letters of a file's address: those of the longest path, each written with three.
 _PATH_MAX = 3 * 4096
+#: Letters of a phase that the ledger has room for; and the largest status of HTTP.
+_WORD_MAX, _STATUS_MAX = 20, 999
 _NONE = "gave an answer that is none"
 _HINT = "mend its package, or take it out of config.toml"
 
@@ -45,9 +47,12 @@ async def publish(outlet: outlets.Outlet, post: outlets.Draft) -> model.Reply:
     """Post it; whatever is no clean answer leaves the post unsure."""
     reply, trouble = await _asked(lambda: outlet.publish(post), ATTEMPT)
     if not trouble and isinstance(reply, model.Reply) and _is_whole(reply):
+        secrets = networks.secrets(outlet.section)
         return dataclasses.replace(
             reply,
-            text=wire.clean(reply.text, networks.secrets(outlet.section)),
+            phase=wire.clean(reply.phase, secrets)[:_WORD_MAX],
+            enhanced=wire.clean(reply.enhanced, secrets)[:_WORD_MAX],
+            text=wire.clean(reply.text, secrets),
             url=_address(outlet, reply.url),
             retry_after=_pause(reply.retry_after),
         )
@@ -124,8 +129,14 @@ def _failed(error: BaseException) -> str:
 
 
 def _is_whole(reply: model.Reply) -> bool:
-    kinds = ((reply.outcome, model.Outcome), (reply.code, int), (reply.text, str))
-    return all(isinstance(value, kind) for value, kind in (*kinds, (reply.account, bool)))
+    """Tell whether each part is what it should be, and fits into the ledger.
+
+    One that the ledger never takes would stand in the way of all later answers.
+    """
+    words = (reply.phase, reply.enhanced, reply.text)
+    status = isinstance(reply.code, int) and 0 <= reply.code <= _STATUS_MAX
+    kinds = isinstance(reply.outcome, model.Outcome) and isinstance(reply.account, bool)
+    return status and kinds and all(isinstance(word, str) for word in words)
 
 
 def _address(outlet: outlets.Outlet, url: object) -> str:

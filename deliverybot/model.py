@@ -295,7 +295,7 @@ class Reply:
 
     outcome: Outcome
     #: Where it happened: connect, greeting, starttls, auth, mail, rcpt, data, body, dot, post;
-    #: at home: build, certificate, mark, stop, crash, file.
+    #: at home: build, certificate, look, mark, stop, crash, file.
     phase: str
     #: SMTP or HTTP status; 0 where there was no answer.
     code: int = 0

@@ -142,7 +142,9 @@ async def _in_turn(book: ledger.Ledger, rows: list[records.Post], desk: Desk) ->
     """Publish the posts of one outlet, until it asks for rest."""
     for row in rows:
         async with desk.outlets.turn(row.outlet):
-            if desk.stopping() or not await publish_one(book, row, desk):
+            # Those before it may have taken until after its hours.
+            late = not _may_go(row, desk, desk.clock())
+            if desk.stopping() or not (late or await publish_one(book, row, desk)):
                 return
 
 
@@ -167,30 +169,42 @@ async def publish_one(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
         return True
     this.until = now + LEASE
     this.post = dataclasses.replace(this.post, first_try=row.first_try or claim.at)
-    try:
-        reply = await _handed(book, this, desk)
-        # Each post would wait as long for an answer, and the posts of the next round with it.
-        silent = not reply.code and reply.outcome in {model.Outcome.UNSURE, model.Outcome.LATER}
-        doubt = reply.outcome is model.Outcome.UNSURE
-        if doubt and this.out:
-            reply = doubts.settled(await doubts.look(this.outlet, this.post), reply)
-    except asyncio.CancelledError:
-        word = settling.Word(
-            row=row, claim=claim, reply=_stopped(this), at=desk.clock(), doubt=this.out
-        )
-        with contextlib.suppress(errors.LedgerError):  # the next start asks the network
-            settling.settle(book, word, who=desk.owner)
-        raise
-    at = desk.clock()
-    desk.owed.append(
-        settling.Word(row=row, claim=claim, reply=reply, at=at, doubt=doubt, past=this.past)
-    )
+    word = await _tried(book, this, claim, desk)
+    desk.owed.append(word)
     try:
         settle_owed(book, desk)
     except errors.LedgerError:
-        log.error("post %d on %s cannot be written down yet: %s", row.id, row.outlet, reply)  # noqa: TRY400 - the ledger's trouble is told by whoever called
+        log.error("post %d on %s cannot be written down yet: %s", row.id, row.outlet, word.reply)  # noqa: TRY400 - the ledger's trouble is told by whoever called
         raise
-    return not rests.note(book, row.outlet, reply, desk.settings, at) and not silent
+    # Each post would wait as long for an answer, and the posts of the next round with it.
+    silent = not word.reply.code and (word.doubt or word.reply.outcome is model.Outcome.LATER)
+    return not rests.note(book, row.outlet, word.reply, desk.settings, word.at) and not silent
+
+
+async def _tried(book: ledger.Ledger, this: _Try, claim: queue.Claim, desk: Desk) -> settling.Word:
+    """Hand a claimed post over, and return what that came to.
+
+    Where a stop or the ledger's trouble cuts it off, what is known of it is owed.
+    """
+    try:
+        reply = await _handed(book, this, desk)
+        doubt = reply.outcome is model.Outcome.UNSURE
+        if doubt and this.out:
+            reply = doubts.settled(await doubts.look(this.outlet, this.post), reply)
+    except (asyncio.CancelledError, errors.LedgerError) as error:
+        desk.owed.append(_word(this, claim, _cut_off(this, error), desk, doubt=this.out))
+        with contextlib.suppress(errors.LedgerError):  # the next round tries again
+            settle_owed(book, desk)
+        raise
+    return _word(this, claim, reply, desk, doubt=doubt)
+
+
+def _word(
+    this: _Try, claim: queue.Claim, reply: model.Reply, desk: Desk, *, doubt: bool
+) -> settling.Word:
+    return settling.Word(
+        row=this.row, claim=claim, reply=reply, at=desk.clock(), doubt=doubt, past=this.past
+    )
 
 
 def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
@@ -216,9 +230,11 @@ def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
     return _Try(outlet=outlet, row=row, post=post, cost=cost, past=past, why=why)
 
 
-def _stopped(this: _Try) -> model.Reply:
+def _cut_off(this: _Try, error: BaseException) -> model.Reply:
     outcome = model.Outcome.UNSURE if this.out else model.Outcome.LATER
-    return model.Reply(outcome=outcome, phase="stop", text="deliverybot was stopped")
+    stop = isinstance(error, asyncio.CancelledError)
+    text = "deliverybot was stopped" if stop else "the ledger could not be read"
+    return model.Reply(outcome=outcome, phase="stop", text=text)
 
 
 def settle_owed(book: ledger.Ledger, desk: Desk) -> None:
@@ -282,8 +298,12 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
             return reply
     elif reply := await _known_before(book, this):
         return reply
-    if this.until is not None and desk.clock() >= this.until:
+    now, text = desk.clock(), ""
+    if this.until is not None and now >= this.until:
         text = "this process slept since it took the post"
+    elif not _may_go(this.row, desk, now):
+        text = "its hours ended before it could go"
+    if text:
         return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
     try:
         desk.leaving()
@@ -360,13 +380,15 @@ async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> boo
     if done >= len(LOOKS) or now < since + dt.timedelta(minutes=LOOKS[done]):
         return True
     found = await _found(book, row, desk)
-    book.posts.note(row, looked_at=now)
     reply = doubts.settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
     if reply.outcome is model.Outcome.UNSURE:
+        book.posts.note(row, looked_at=now)
         return False
     state, values = settling.outcome(row, reply, now)
     why = reply.text.removeprefix("; ")
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
+        # All at once: else the last look would be spent where its answer cannot be written.
+        values |= {"looked_at": now}
         book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
         log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
     return True

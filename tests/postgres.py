@@ -11,6 +11,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -42,24 +43,60 @@ def each_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
     return str(request.getfixturevalue("postgres_database"))
 
 
+class Cluster:
+    """A server that can be stopped and started again."""
+
+    def __init__(self, home: pathlib.Path) -> None:
+        self._home = home
+        self._running = contextlib.ExitStack()
+        #: Of its empty database ``postgres``.
+        self.url = sqlalchemy.URL.create(
+            "postgresql+psycopg", SUPERUSER, database="postgres", query={"host": str(home)}
+        ).render_as_string(hide_password=False)
+
+    def start(self) -> None:
+        process = self._running.enter_context(_server(_binaries(), self._home))
+        _wait_until_ready(sqlalchemy.make_url(self.url), process, self._home)
+
+    def stop(self) -> None:
+        """End it at once, as a restart does: whoever is connected is cut off."""
+        self._running.close()
+
+
 @contextlib.contextmanager
-def running_postgres() -> Iterator[str]:
-    """Run a cluster; yields the SQLAlchemy URL of its empty database ``postgres``."""
-    binaries = _binaries()
+def running_cluster() -> Iterator[Cluster]:
+    """Run a cluster of its own."""
     home = pathlib.Path(tempfile.mkdtemp(prefix="deliverybot-pg-"))
     try:
         # PostgreSQL refuses to run as root, so root runs it as the user that Debian made for it.
         if os.geteuid() == 0:
             os.chown(home, pwd.getpwnam("postgres").pw_uid, -1)
-        _initdb(binaries, home)
-        with _server(binaries, home) as process:
-            url = sqlalchemy.URL.create(
-                "postgresql+psycopg", SUPERUSER, database="postgres", query={"host": str(home)}
-            )
-            _wait_until_ready(url, process, home)
-            yield url.render_as_string(hide_password=False)
+        _initdb(_binaries(), home)
+        cluster = Cluster(home)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[str]:
+    """Run a cluster; yields the SQLAlchemy URL of its empty database ``postgres``."""
+    with running_cluster() as cluster:
+        yield cluster.url
+
+
+def copied(url: str) -> str:
+    """Copy a database within its cluster; the copy's own URL."""
+    made, name = sqlalchemy.make_url(url), f"t{uuid.uuid4().hex}"
+    with _connect(made.set(database="postgres")) as connection:
+        command = psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        names = (psycopg.sql.Identifier(one) for one in (name, made.database or ""))
+        connection.execute(command.format(*names))
+    return made.set(database=name).render_as_string(hide_password=False)
 
 
 def fresh_database(url: str) -> str:
@@ -129,7 +166,7 @@ def _server(binaries: pathlib.Path, home: pathlib.Path) -> Iterator[subprocess.P
         try:
             yield process
         finally:
-            process.send_signal(3)
+            process.send_signal(signal.SIGINT)  # what was committed is kept
             process.wait(START_SECONDS)
 
 

@@ -370,13 +370,15 @@ def test_a_claim_covers_every_wait() -> None:
     assert publishing.LEASE.total_seconds() > asking.ATTEMPT + 2 * asking.LOOK
 
 
-def test_a_door_that_was_asleep_sends_nothing() -> None:
+@pytest.mark.parametrize("timeout", [20, 3000], ids=["as usual", "longer than a claim"])
+def test_a_door_that_was_asleep_sends_nothing(timeout: float) -> None:
+    """However long one request may take: the claim is over by then."""
     with http_server.running(lambda _: http_server.text("ok")) as running:
         now = [0.0]
-        door = wire.Door(running.url(""), 20, clock=lambda: now[0])
+        door = wire.Door(running.url(""), timeout, clock=lambda: now[0])
         request = requests.Request("POST", "https://any.invalid/post", data=b"news").prepare()
         assert door.send(request).status_code == 200
-        now[0] = 3600.0
+        now[0] = publishing.LEASE.total_seconds()
         with pytest.raises(wire.NoAnswer):
             door.send(request)
         assert (door.sent, door.trouble) == (False, "asleep for too long")

@@ -25,6 +25,9 @@ from deliverybot.ledger import tables
 
 #: Seconds that a writer waits for another one on SQLite.
 BUSY_SECONDS = 30
+#: Seconds that a writer on PostgreSQL may say nothing in the middle of a change: a process or a
+#: machine that was put to sleep there would keep everybody else waiting.
+IDLE_SECONDS = 60
 #: Tables with words of signers, or of people about them.
 _TEXTS = ("signatures", "deliveries", "posts", "returns", "audit", "arrivals")
 
@@ -72,13 +75,17 @@ class Store:
         """Open a writing transaction that may append to the audit log.
 
         On PostgreSQL it locks the head of the log first, so changes of state
-        queue up in one order everywhere and cannot deadlock; on SQLite there is
-        one writer anyway.
+        queue up in one order everywhere and cannot deadlock; who falls asleep
+        with it loses it.  On SQLite there is one writer anyway.
         """
         with self.write() as connection:
             if not self.sqlite:
+                patience = f"{IDLE_SECONDS}s"
                 connection.execute(
-                    sa.select(tables.meta.c.value)
+                    sa.select(
+                        tables.meta.c.value,
+                        sa.func.set_config("idle_in_transaction_session_timeout", patience, True),  # noqa: FBT003 - for this transaction alone
+                    )
                     .where(tables.meta.c.key == "audit_head")
                     .with_for_update()
                 )

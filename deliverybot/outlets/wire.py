@@ -30,8 +30,8 @@ T = TypeVar("T")
 _TEXT_MAX = 300
 #: Letters of the longest address that is kept: a half of one would lead elsewhere.
 _ADDRESS_MAX = 2000
-#: Time-outs after which a door sends nothing more: no post takes so many requests.
-_REQUESTS = 10
+#: Seconds after which a door sends nothing more: those that `asking` gives to a post.
+OPEN = 300.0
 
 
 def _since_boot() -> float:
@@ -70,7 +70,7 @@ class Door(requests.adapters.BaseAdapter):
         self._timeout = timeout
         self._most = most
         self._clock = clock
-        self._closes = clock() + _REQUESTS * timeout + 60
+        self._closes = clock() + OPEN
         #: Whether a byte of the request may have left.
         self.sent = False
         self.trouble = ""

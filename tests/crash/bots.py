@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
+import sqlalchemy
+
+import postgres
 from crash import postbox
 from deliverybot import ledger
 from deliverybot.ledger import records
@@ -120,8 +123,15 @@ class World:
     database: str = ""
 
     def copy(self, folder: pathlib.Path) -> World:
+        """Copy the folder, and the database where it lies elsewhere."""
         shutil.copytree(self.folder, folder)
-        return World(folder=folder)
+        if not self.database:
+            return World(folder=folder)
+        copy = World(folder=folder, database=postgres.copied(self.database))
+        old, new = (sqlalchemy.make_url(one.database).database for one in (self, copy))
+        config = folder / "config.toml"
+        config.write_text(config.read_text().replace(f"/{old}?", f"/{new}?"))
+        return copy
 
     def write(self, name: str, text: str) -> None:
         file = self.folder / name
@@ -205,8 +215,12 @@ class Driver:
         nth: int = 1,
         late: float = 0.0,
         environment: Mapping[str, str] | None = None,
+        cut: bool = False,
     ) -> Run:
-        """Start the bot; `late` seconds are added to what its clock says."""
+        """Start the bot; `late` seconds are added to what its clock says.
+
+        With `cut` it is not killed at the point, but its connections to PostgreSQL are.
+        """
         if self._last is not None and not self._last.ended:
             # A test that failed half-way left it running.
             self._last.kill()
@@ -218,6 +232,7 @@ class Driver:
             "point": point,
             "nth": nth,
             "late": late,
+            "cut": world.database if cut else "",
             "log": str(world.folder / "log"),
         }
         assert self._process.stdin is not None
@@ -257,12 +272,17 @@ class Run:
 
     def wait(self) -> bool:
         """Wait for its end; True if it was killed, False if it ended well by itself."""
-        status = self.driver.number()
-        self.ended = True
+        status = self.status()
         if status not in {0, -signal.SIGKILL}:
             last = self.world.log[-2000:]
             raise AssertionError(f"the bot ended with {status}:\n{last}")
         return status == -signal.SIGKILL
+
+    def status(self) -> int:
+        """Wait for its end, whatever it is; its status, negative for a signal."""
+        status = self.driver.number()
+        self.ended = True
+        return status
 
 
 @contextlib.contextmanager

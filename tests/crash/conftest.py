@@ -18,6 +18,13 @@ def driver() -> Iterator[bots.Driver]:
         yield one
 
 
+@pytest.fixture(scope="session")
+def other() -> Iterator[bots.Driver]:
+    """A second one, for two bots at the same time."""
+    with bots.Driver() as one:
+        yield one
+
+
 @pytest.fixture
 def box() -> Iterator[postbox.Postbox]:
     with postbox.Postbox() as one:

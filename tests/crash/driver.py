@@ -22,6 +22,9 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import psycopg
+import sqlalchemy
+
 from deliverybot import cli, daemon, overview, publishing, returns
 from deliverybot.cli import out, work
 from deliverybot.ledger import erasure, intake, queue, retention, signatures, store
@@ -41,19 +44,32 @@ Wanted = Callable[[tuple[Any, ...], Mapping[str, Any]], bool]
 
 
 class Bomb:
-    """Kills this process the n-th time that its point is passed."""
+    """Kills this process the n-th time that its point is passed; or does something else then."""
 
-    def __init__(self, nth: int) -> None:
+    def __init__(self, nth: int, act: Callable[[], object]) -> None:
         self._left = nth
+        self._act = act
 
     def tick(self) -> None:
         self._left -= 1
         if not self._left:
-            die()
+            self._act()
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def cut_off(url: str) -> None:
+    """End every connection to a database, as a restart of the server does."""
+    made = sqlalchemy.make_url(url)
+    with psycopg.connect(
+        host=str(made.query["host"]), user=made.username, dbname="postgres", autocommit=True
+    ) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [made.database],
+        )
 
 
 def every(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
@@ -144,6 +160,8 @@ POINTS: Mapping[str, Callable[[Bomb], None]] = {
     "before the file has its name": at(mail_folder, "_name_it", "before"),
     "after the file has its name": at(mail_folder, "_name_it", "after"),
     "post: before the claim": at(queue.Queue, "claim", "before", of("post")),
+    "post: while claiming": at(store, "record", "after", moving("post", "sending")),
+    "post: after the claim": at(queue.Queue, "claim", "after", of("post")),
     "post: before the request": at(wire.Door, "send", "before"),
     "post: after the answer": at(publishing, "_handed", "after"),
     "post: while committing": at(store, "record", "after", moving("post", "posted")),
@@ -188,7 +206,8 @@ def child(order: Mapping[str, Any]) -> None:
     os.chdir(order["folder"])
     os.environ.update(order["environment"])
     if order["point"]:
-        POINTS[order["point"]](Bomb(order["nth"]))
+        cut = functools.partial(cut_off, order["cut"])
+        POINTS[order["point"]](Bomb(order["nth"], cut if order["cut"] else die))
     late, real = dt.timedelta(seconds=order["late"]), out.now
     out.now = lambda: real() + late
     sys.argv = ["deliverybot", *order["arguments"]]

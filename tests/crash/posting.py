@@ -76,7 +76,13 @@ class Network(Protocol):
 
 
 def make(
-    driver: bots.Driver, folder: pathlib.Path, kind: str, secrets: Mapping[str, str], more: str = ""
+    driver: bots.Driver,
+    folder: pathlib.Path,
+    kind: str,
+    secrets: Mapping[str, str],
+    *,
+    more: str = "",
+    database: str = "",
 ) -> bots.World:
     """Make a world of posts with pictures on twenty outlets; all are held, none is out.
 
@@ -85,7 +91,7 @@ def make(
     """
     names = [f"{kind}{n}" for n in range(POSTS)]
     rules = "".join(POST.format(name=name) for name in names)
-    world = bots.make(folder, targets=1, more=rules)
+    world = bots.make(folder, targets=1, more=rules, database=database)
     for name in names:
         text = f"{{{{ ask }}}} ({name}) & more {{{{ url }}}} #lens\n"
         world.write(f"letters/lens/{name}.txt", text)

@@ -7,25 +7,14 @@ from __future__ import annotations
 
 import pathlib
 import random
-import uuid
-from collections.abc import Iterator
 
-import psycopg
-import psycopg.sql
 import pytest
-import sqlalchemy
 
 import postgres
 from crash import bots, postbox
 
 #: Beyond every lease.
 HOURS = 7200.0
-
-
-@pytest.fixture(scope="session")
-def other() -> Iterator[bots.Driver]:
-    with bots.Driver() as one:
-        yield one
 
 
 @pytest.fixture(scope="session")
@@ -45,19 +34,7 @@ def rendered(
 
 @pytest.fixture
 def shared(rendered: bots.World, tmp_path: pathlib.Path) -> bots.World:
-    url = sqlalchemy.make_url(rendered.database)
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(
-        host=str(url.query["host"]), user=url.username, dbname="postgres", autocommit=True
-    ) as connection:
-        command = psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        names = (psycopg.sql.Identifier(one) for one in (name, url.database or ""))
-        connection.execute(command.format(*names))
-    folder = rendered.copy(tmp_path / "world").folder
-    config = folder / "config.toml"
-    config.write_text(config.read_text().replace(f"/{url.database}?", f"/{name}?"))
-    database = url.set(database=name).render_as_string(hide_password=False)
-    return bots.World(folder=folder, database=database)
+    return rendered.copy(tmp_path / "world")
 
 
 def workers(world: bots.World) -> set[str]:
