@@ -47,7 +47,7 @@ async def publish(outlet: outlets.Outlet, post: outlets.Draft) -> model.Reply:
     """Post it; whatever is no clean answer leaves the post unsure."""
     reply, trouble = await _asked(lambda: outlet.publish(post), ATTEMPT)
     if not trouble and isinstance(reply, model.Reply) and _is_whole(reply):
-        secrets = networks.secrets(outlet.section)
+        secrets = list(networks.secrets(outlet.section))
         return dataclasses.replace(
             reply,
             phase=wire.clean(reply.phase, secrets)[:_WORD_MAX],

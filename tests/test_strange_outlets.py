@@ -142,9 +142,14 @@ FAILURES = [
     "Reply(outcome='done', phase='post')", "Reply(outcome=None, phase='post', text=None)",
     "outlets.Evidence(there='yes')", "outlets.Evidence(there=1)",
 ]  # fmt: skip
+#: Of these the ledger would take none, and no answer that comes after one.
+UNFIT = [
+    f"Reply(outcome=model.Outcome.DONE, phase='post', {said})"
+    for said in ("code=10**30", "code=-1", "enhanced=None")
+]
 
 
-@pytest.mark.parametrize("does", FAILURES)
+@pytest.mark.parametrize("does", [*FAILURES, *UNFIT])
 async def test_a_failure_leaves_the_post_unsure_and_the_others_go(
     tmp_path: pathlib.Path, does: str, caplog: pytest.LogCaptureFixture
 ) -> None:
