@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 
 from deliverybot import (
     agenda,
+    allowances,
     approvals,
     config,
     dispatch,
@@ -128,6 +129,12 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
         row.id: _goes(row, stage, outlook, asked=("delivery", row.id) in asked, later=later)
         for row in letters
     }
+    # Into a file they go free of charge and at once.
+    posts = [
+        (row.id, row.cost, allowances.opens(stage.campaigns[row.campaign], row.outlet, now))
+        for row in book.posts.select()
+        if row.campaign in stage.campaigns and row.id not in posted
+    ]
     await _send(stage)
     await _publish(stage)
     return rehearsed.Report(
@@ -138,9 +145,8 @@ async def _play(stage: rehearsed.Stage) -> rehearsed.Report:
             for row in letters
         ),
         posts=tuple(
-            rehearsed.post(row, stage, asked)
-            for row in book.posts.select()
-            if row.campaign in stage.campaigns and row.id not in posted
+            rehearsed.post(book.posts.get(ident), stage, asked, cost=cost, goes_at=goes_at)
+            for ident, cost, goes_at in posts
         ),
         notes=tuple(rehearsed.notes(stage)),
     )
@@ -234,11 +240,17 @@ async def _send(stage: rehearsed.Stage) -> None:
 
 
 async def _publish(stage: rehearsed.Stage) -> None:
-    """Post what is approved into files; nothing that a network has seen is asked about."""
+    """Post what is approved into files, at any hour; nothing a network has seen is asked about."""
     folders = {name: networks.FolderOutlet(kind="folder") for name in stage.settings.outlets}
     settings = stage.settings.model_copy(update={"outlets": folders})
+    known = {
+        slug: one.model_copy(
+            update={"posts": tuple(p.model_copy(update={"hours": None}) for p in one.posts)}
+        )
+        for slug, one in stage.campaigns.items()
+    }
     desk = publishing.Desk(
-        settings=settings, campaigns=stage.campaigns, owner=rehearsed.WHO,
+        settings=settings, campaigns=known, owner=rehearsed.WHO,
         clock=lambda: stage.now, outlets=outlets.Pool(settings),
     )  # fmt: skip
     await publishing.all_ready(stage.book, desk)

@@ -64,6 +64,10 @@ class Post:
     why: str
     asks: bool
     text: str
+    #: What its network charges for it, in dollars.
+    cost: float
+    #: When it would leave, by its hours; None where it would not.
+    goes_at: dt.datetime | None
     #: The text below the folder; empty where it was not posted.
     file: str
     #: The card below the folder, and what it shows; empty where there is none.
@@ -147,8 +151,15 @@ def _mails(row: records.Delivery, stage: Stage, name: str) -> Iterator[str]:
             yield _kept(stage, path, f"mail/{name}{tail}.eml")
 
 
-def post(row: records.Post, stage: Stage, asked: Collection[tuple[str, int]]) -> Post:
-    """Return what became of one post."""
+def post(
+    row: records.Post,
+    stage: Stage,
+    asked: Collection[tuple[str, int]],
+    *,
+    cost: int,
+    goes_at: dt.datetime,
+) -> Post:
+    """Return what became of one post; `cost` is in millionths of a dollar."""
     source = stage.settings.state / "outbox" / "posts" / f"{row.key}.txt"
     name = f"posts/{row.campaign}-{_plain(row.milestone)}-{row.outlet}"
     return Post(
@@ -160,6 +171,8 @@ def post(row: records.Post, stage: Stage, asked: Collection[tuple[str, int]]) ->
         why=row.problem or row.why,
         asks=("post", row.id) in asked or bool(row.problem),
         text=row.text,
+        cost=cost / 1_000_000,
+        goes_at=goes_at if row.state == "posted" else None,
         file=_kept(stage, source, f"{name}.txt") if row.state == "posted" else "",
         card=_card(row, stage, f"{name}.png") if row.image else "",
         alt=row.alt,

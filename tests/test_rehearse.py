@@ -117,6 +117,25 @@ def test_it_does_all_and_changes_nothing(bot: test_cli.Bot) -> None:
     assert out.stat().st_mode & 0o777 == 0o700
 
 
+def test_it_says_what_posts_cost_and_that_they_wait_for_their_hours(bot: test_cli.Bot) -> None:
+    """Into a file they go free of charge and at any time; on X they will not."""
+    config_file = bot.place / "config.toml"
+    sections = config_file.read_text() + '[outlets.x-main]\nkind = "x"\n'
+    config_file.write_text(sections)
+    campaign = bot.place / test_cli.CAMPAIGN
+    post = '[[posts]]\noutlet = "x-main"\nhours = "Mon-Sun 08:00-22:00"\n'
+    campaign.write_text(f"{campaign.read_text()}\n{post}")
+    more(bot, 120)
+    at = ("--at", "2100-01-02T23:00")
+    by_outlet = {post["outlet"]: post for post in rehearse(bot, *at)["posts"]}
+    assert (by_outlet["x-main"]["cost"], by_outlet["news"]["cost"]) == (0.015, 0)
+    assert by_outlet["x-main"]["goes_at"] == "2100-01-03T08:00:00Z"
+    assert by_outlet["news"]["goes_at"] == "2100-01-02T23:00:00Z"
+    shown = " ".join(bot("rehearse", "-o", "again", *at).stdout.split())
+    assert "outside of its hours, it goes from 2100-01-03 08:00 UTC on" in shown
+    assert "all posts together cost $0.015" in shown
+
+
 def test_it_says_what_differs_from_the_last_letter(bot: test_cli.Bot) -> None:
     more(bot, 120)
     bot.edit(test_cli.CAMPAIGN, "minister@transport.example", "office@transport.example")

@@ -119,22 +119,34 @@ def _show(report: rehearsed.Report) -> None:
             ]
         )
         _differs(letter)
+    _posts(report)
+    if not report.letters and not report.posts:
+        click.echo("nothing is due")
+    for note in report.notes:
+        out.paragraphs(note)
+
+
+def _posts(report: rehearsed.Report) -> None:
+    """Print each post, when it would go and what it would cost."""
+    from deliverybot import allowances
+
     for post in report.posts:
         click.echo(out.bold(f"post {post.id} on {post.outlet}: {post.campaign}"))
-        asked = "a person is asked first" if post.asks else "goes by itself"
+        when = "a person is asked first" if post.asks else "goes by itself"
+        if post.goes_at and post.goes_at > report.at:
+            when += f"; outside of its hours, it goes from {out.clock(post.goes_at)} on"
         out.pairs(
             [
                 ("  text", post.text),
                 ("  file", post.file),
                 ("  card", post.card),
                 ("  shows", post.alt.replace("\n", "; ")),
-                ("  when", asked if post.state == "posted" else f"{post.state}: {post.why}"),
+                ("  cost", allowances.money(round(post.cost * 1_000_000)) if post.cost else ""),
+                ("  when", when if post.state == "posted" else f"{post.state}: {post.why}"),
             ]
         )
-    if not report.letters and not report.posts:
-        click.echo("nothing is due")
-    for note in report.notes:
-        out.paragraphs(note)
+    if cost := sum(post.cost for post in report.posts):
+        click.echo(f"all posts together cost {allowances.money(round(cost * 1_000_000))}")
 
 
 def _differs(letter: rehearsed.Letter) -> None:
