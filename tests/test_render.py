@@ -306,6 +306,19 @@ def test_your_name_here_becomes_the_signed_block(tmp_path: pathlib.Path) -> None
     assert page.index("I ask.") < page.index('class="signed"') < page.index("P.S. Soon.")
 
 
+def test_english_words_around_an_arabic_letter_are_read_from_left_to_right(
+    tmp_path: pathlib.Path,
+) -> None:
+    """Else "Signed by 2 people." ends with its full stop in front."""
+    where = folder(tmp_path, letter_md="نطلب.\n")
+    page = render.letter(where, facts(language="ar")).html()
+    assert '<html lang="ar" dir="rtl">' in page
+    assert '<p class="signed" dir="ltr">' in page
+    assert '<h2 lang="en" dir="ltr">' in page
+    (where / "signed.txt").write_text("وقّع {{ signatures|number }}.\n")
+    assert '<p class="signed" dir="rtl">' in render.letter(where, facts(language="ar")).html()
+
+
 def test_salutation_and_addressees(tmp_path: pathlib.Path) -> None:
     other = model.Target(id="b", name="Priya", email="b@b.example", salutation="Dear Priya,")
     one = words(render.letter(folder(tmp_path), facts()).html())

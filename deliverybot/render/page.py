@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from deliverybot import errors
 from deliverybot.render import facts as said
-from deliverybot.render import figures, lint, remarks, shelf, signers, templates, vault
+from deliverybot.render import figures, lint, remarks, shelf, signers, templates, vault, words
 from deliverybot.render import markdown as md
 
 #: The two places that a page may fetch from.  They are no addresses: the press
@@ -200,7 +200,8 @@ def _fill(files: shelf.Shelf, facts: said.Facts, kept: vault.Vault, late: dict[s
     known = said.values(facts)
     sentence = filler.fill("signed.txt", known, kept).strip()
     lines = "<br>\n".join(html.escape(line, quote=False) for line in sentence.splitlines())
-    signed = vault.Piece(html=f'<p class="signed">{lines}</p>\n')
+    way = words.way(sentence, facts.language)
+    signed = vault.Piece(html=f'<p class="signed" dir="{way}">{lines}</p>\n')
     drawn = figures.Figures(facts, kept)
     known |= {"signed": signed, "growth": drawn.growth, "places": drawn.places}
     one = facts.targets[0].salutation if len(facts.targets) == 1 else ""
