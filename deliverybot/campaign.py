@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -258,6 +258,17 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
                 hint = 'write the target\'s address, or use transport = "folder" to try things out'
                 found.append(origin.fault(("targets", n, "email"), what, hint))
     return found
+
+
+def absent(campaign: Campaign, look: Callable[[str], errors.Fault | None]) -> list[errors.Fault]:
+    """Name each section [[posts]] whose template `look` does not find."""
+    origin = faults.Origin(
+        file=str(campaign.file), text=places.read(campaign.file), data={}, model=Campaign
+    )
+    told = ((n, look(post.template)) for n, post in enumerate(campaign.posts))
+    return [
+        origin.fault(("posts", n, "template"), fault.what, fault.hint) for n, fault in told if fault
+    ]
 
 
 def schema() -> dict[str, object]:

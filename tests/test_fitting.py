@@ -76,6 +76,46 @@ def test_what_fits_is_no_fault(tmp_path: pathlib.Path) -> None:
     assert "signatures" not in told
 
 
+def test_a_template_that_is_missing_is_named_where_it_is_asked_for(tmp_path: pathlib.Path) -> None:
+    plan(tmp_path, "{{ signatures }} ask.\n", post='template = "past.txt"')
+    file = tmp_path / "schedules" / "faces.toml"
+    line = 1 + file.read_text().splitlines().index('template = "past.txt"')
+    told = run(tmp_path, "check", "--offline")
+    what = "the template 'past.txt' is neither in the letter's folder nor in the theme"
+    assert f"{file.name}:{line}: {what}" in told
+    assert "did you mean 'post.txt'?" in told
+    assert told.count(what) == 3  # once for each section
+
+
+def test_built_in_words_are_told_where_they_are_in_another_language(
+    tmp_path: pathlib.Path,
+) -> None:
+    plan(tmp_path, "{{ ask }}\n")
+    file = tmp_path / "schedules" / "faces.toml"
+    text = file.read_text()
+    assert "in English" not in run(tmp_path, "check", "--offline")
+    file.write_text(f'language = "ar"\n{text}')
+    told = run(tmp_path, "check", "--offline")
+    assert "the letter is in 'ar', and the built-in signed.txt in English" in told
+    (tmp_path / "letters" / "faces" / "signed.txt").write_text("{{ ask }}\n")
+    assert "in English" not in run(tmp_path, "check", "--offline")
+
+
+@pytest.mark.parametrize(
+    "sign", ["<b>", "</b>", "<br/>", '<a href="https://x.example">', "&nbsp;", "](", "**", "__"]
+)
+def test_markup_in_a_post_is_told(tmp_path: pathlib.Path, sign: str) -> None:
+    plan(tmp_path, f"One.\nWe {sign}ask {{{{ ask }}}}.\n")
+    told = run(tmp_path, "check", "--offline")
+    assert told.count(f"post.txt:2: posts are plain text, and {sign!r} would be posted") == 1
+
+
+@pytest.mark.parametrize("text", ["I <3 bees, 2 < 3 > 1", "AT&T; R&D", "5 * 3 ** 2", "a_b__"])
+def test_plain_signs_in_a_post_are_none(tmp_path: pathlib.Path, text: str) -> None:
+    plan(tmp_path, f"{text} {{{{ ask }}}}\n")
+    assert "plain text" not in run(tmp_path, "check", "--offline")
+
+
 def test_each_network_counts_its_own_way(tmp_path: pathlib.Path) -> None:
     """On X a letter of Chinese counts two, on Mastodon one; an address 23 on both."""
     address = "https://example.org/" + "p" * 100

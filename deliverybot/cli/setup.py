@@ -119,14 +119,19 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
 def _campaign(
     one: campaigns.Campaign, settings: config.Settings, *, offline: bool
 ) -> list[errors.Fault]:
+    from deliverybot import campaign as campaigns
     from deliverybot import render, signatures, sources
 
     means = dataclasses.replace(signatures.means(settings), offline=offline)
     folder = settings.letters / one.letter
-    names = ("letter", "mail", *(post.template for post in one.posts))
-    found = render.check(folder, tuple(dict.fromkeys(names))) + sources.look(
-        one, now=out.now(), means=means
-    )
+    absent = campaigns.absent(one, lambda name: render.absent(folder, name))
+    posts = (post.template for post in one.posts if render.absent(folder, post.template) is None)
+    names = ("letter", "mail", *posts)
+    found = render.check(folder, tuple(dict.fromkeys(names))) + absent
+    shown = ("mail.txt", "signed.txt", *(post.template for post in one.posts))
+    if not absent and folder.is_dir():
+        found += render.english(folder, shown, one.language)
+    found += sources.look(one, now=out.now(), means=means)
     if not any(fault.level == "fault" for fault in found):
         found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
     return found

@@ -56,5 +56,21 @@ def check(
             for one in ("mail.txt", "mail.html", "part.txt"):
                 faults += message.check(files, one)
         else:
-            faults += message.check(files, name)
+            faults += message.check(files, name) + message.marked(files, name)
     return faults
+
+
+def english(folder: pathlib.Path, names: tuple[str, ...], language: str) -> list[errors.Fault]:
+    """Warn where a letter in another language has built-in words, which are English."""
+    files = shelf.Shelf(folder=folder)
+    built_in = [name for name in dict.fromkeys(names) if not files.inside(name)]
+    if not built_in or words.locale(language).language == "en":
+        return []
+    what = f"the letter is in {language!r}, and the built-in {', '.join(built_in)} in English"
+    hint = "write your own beside letter.md; headings of the list are yours with a letter.html"
+    return [errors.Fault(level="warning", what=what, hint=hint, file=files.shown)]
+
+
+def absent(folder: pathlib.Path | None, name: str) -> errors.Fault | None:
+    """Say that a template is neither in the folder nor in the theme; None where it is."""
+    return message.absent(shelf.Shelf(folder=folder), name)

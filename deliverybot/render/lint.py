@@ -42,6 +42,12 @@ _TAG = re.compile(
     | <[A-Za-z](?:"[^"]*+"|'[^']*+'|[^'"<>])*+>""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+#: A tag, an entity, a link or strong words of Markdown; "<3" and "a < b" are none.
+_SIGN = re.compile(
+    r"""</?[A-Za-z][A-Za-z0-9]{0,9}(?:\s[^<>]{0,200}|\s?/)?> | &(?:[a-z]{2,8}|\#\d{1,6});
+    | \]\( | \*\*(?=\S) | __(?=\w)""",
+    re.VERBOSE,
+)
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _FETCHED = {"src", "srcset", "poster", "background", "data", "xlink:href", "action", "formaction"}
 #: Stands for a value where a template is read without any.
@@ -75,6 +81,13 @@ def placeholders(
                 file=source.shown,
                 line=line,
             )
+
+
+def signs(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield line and sign of HTML and Markdown, which say nothing where text is plain."""
+    for line, text in lines:
+        if match := _SIGN.search(text):
+            yield line, match[0]
 
 
 class _Reader(html.parser.HTMLParser):

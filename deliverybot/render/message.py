@@ -107,13 +107,8 @@ def post(folder: pathlib.Path | None, template: str, facts: said.Facts) -> Text:
 
 def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
     """Name what is wrong with one template of plain text, or with the mail's page."""
-    if files.find(name) is None:
-        what = f"the template {name!r} is neither in the letter's folder nor in the theme"
-        there = files.folder.iterdir() if files.folder and files.folder.is_dir() else ()
-        near = places.nearest(name, (one.name for one in there))
-        hint = f"did you mean '{near}'? " if near else ""
-        hint += "write the file, or name another template"
-        return [errors.Fault(level="fault", what=what, hint=hint, file=files.shown)]
+    if gone := absent(files, name):
+        return [gone]
     known = templates.VARIABLES
     if name in {"mail.txt", "mail.html"}:
         known |= templates.MAIL
@@ -131,6 +126,36 @@ def check(files: shelf.Shelf, name: str) -> list[errors.Fault]:
     if name == "mail.html":
         faults += lint.page(lint.with_blanks(lines), source, files)
     return faults + (without_subject(source) if name == "mail.txt" else [])
+
+
+def absent(files: shelf.Shelf, name: str) -> errors.Fault | None:
+    """Say that there is no such template; None where there is one."""
+    if files.find(name) is not None:
+        return None
+    what = f"the template {name!r} is neither in the letter's folder nor in the theme"
+    there = files.folder.iterdir() if files.folder and files.folder.is_dir() else ()
+    near = places.nearest(name, (one.name for one in there))
+    hint = f"did you mean '{near}'? " if near else ""
+    hint += "write the file, or name another template"
+    return errors.Fault(level="fault", what=what, hint=hint, file=files.shown)
+
+
+def marked(files: shelf.Shelf, name: str) -> list[errors.Fault]:
+    """Warn of HTML and Markdown in a post's template: networks print the signs as they are."""
+    source = files.readable(name) if files.find(name) else None
+    if source is None:
+        return []
+    lines = templates.Templates(files).data(source)
+    return [
+        errors.Fault(
+            level="warning",
+            what=f"posts are plain text, and {sign!r} would be posted as it stands",
+            hint="take it out",
+            file=source.shown,
+            line=line,
+        )
+        for line, sign in lint.signs(lines)
+    ]
 
 
 def without_subject(source: shelf.Source) -> list[errors.Fault]:
