@@ -64,7 +64,7 @@ class Post:
     why: str
     asks: bool
     text: str
-    #: What its network charges for it, in dollars.
+    #: What its network would charge for it, in dollars; 0 where it would not go.
     cost: float
     #: When it would leave, by its hours; None where it would not.
     goes_at: dt.datetime | None
@@ -171,7 +171,7 @@ def post(
         why=row.problem or row.why,
         asks=("post", row.id) in asked or bool(row.problem),
         text=row.text,
-        cost=cost / 1_000_000,
+        cost=cost / 1_000_000 if row.state == "posted" else 0,
         goes_at=goes_at if row.state == "posted" else None,
         file=_kept(stage, source, f"{name}.txt") if row.state == "posted" else "",
         card=_card(row, stage, f"{name}.png") if row.image else "",
