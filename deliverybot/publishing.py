@@ -37,8 +37,6 @@ from deliverybot.ledger import queue, records
 
 log = logging.getLogger(__name__)
 
-#: Minutes after which a doubtful post is looked for again; then a person does.
-LOOKS = (0, 2, 15, 120)
 _OTHER_PICTURE = "its picture is not the one that was approved; the next start paints it again"
 #: How long a claim lasts: longer than `asking` waits for an outlet.
 LEASE = dt.timedelta(minutes=10)
@@ -324,83 +322,6 @@ async def _known_before(book: ledger.Ledger, this: _Try) -> model.Reply | None:
     since = dataclasses.replace(this.post, first_try=this.row.crossed_at)
     found = await doubts.look(this.outlet, since)
     return doubts.barred(found, doubtful=False, past="") if found.there else None
-
-
-async def recover(book: ledger.Ledger, desk: Desk, *, alone: bool) -> list[records.Post]:
-    """Settle what a dead worker left in `sending`, and look again for what is unsure.
-
-    Each outlet by itself: one that hangs makes no other wait.  Returns the rows
-    that are unsure from now on.
-    """
-    known = {word.row.id for word in desk.owed}
-    orphans = book.posts.orphans(desk.clock(), alone=alone, owner=desk.owner)
-    rows = [row for row in orphans if row.id not in known]
-    rows += book.posts.select(states=("unsure",))
-    found = collections.defaultdict[str, list[records.Post]](list)
-    for row in rows:
-        found[row.outlet].append(row)
-    unsure: list[records.Post] = []
-    looks = (_recover(book, rows, desk, unsure) for rows in found.values())
-    for trouble in await asyncio.gather(*looks, return_exceptions=True):
-        if trouble is not None:
-            raise trouble
-    return unsure
-
-
-async def _recover(
-    book: ledger.Ledger, rows: list[records.Post], desk: Desk, unsure: list[records.Post]
-) -> None:
-    """Settle the posts of one outlet; add those that are unsure from now on."""
-    for row in rows:
-        async with desk.outlets.turn(row.outlet):
-            if row.state == "unsure":
-                if not await _look_again(book, row, desk):
-                    return  # each look would wait as long
-            elif await _settle_orphan(book, row, desk):
-                unsure.append(row)
-
-
-async def _settle_orphan(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
-    """Settle what a dead worker left; True where it is unsure from now on."""
-    claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
-    reply = model.Reply(outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting")
-    reply = doubts.settled(await _found(book, row, desk), reply)
-    word = settling.Word(row=row, claim=claim, reply=reply, at=desk.clock(), doubt=True)
-    return settling.settle(book, word, who=desk.owner) and reply.outcome is model.Outcome.UNSURE
-
-
-async def _look_again(book: ledger.Ledger, row: records.Post, desk: Desk) -> bool:
-    """Look for a post, a few times since it became doubtful; False where nobody could say."""
-    now = desk.clock()
-    since = max((one.at for one in book.posts.attempts(row.id)), default=row.handed_at)
-    if since is None:
-        return True
-    past = row.looked_at - since if row.looked_at else dt.timedelta(days=-1)
-    done = sum(past >= dt.timedelta(minutes=minutes) for minutes in LOOKS)
-    if done >= len(LOOKS) or now < since + dt.timedelta(minutes=LOOKS[done]):
-        return True
-    found = await _found(book, row, desk)
-    reply = doubts.settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
-    if reply.outcome is model.Outcome.UNSURE:
-        book.posts.note(row, looked_at=now)
-        return False
-    state, values = settling.outcome(row, reply, now)
-    why = reply.text.removeprefix("; ")
-    with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
-        # All at once: else the last look would be spent where its answer cannot be written.
-        values |= {"looked_at": now}
-        book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
-        log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
-    return True
-
-
-async def _found(book: ledger.Ledger, row: records.Post, desk: Desk) -> outlets.Evidence:
-    try:
-        outlet = desk.outlets.get(row.outlet)
-    except errors.DeliverybotError as error:
-        log.warning("post %d: %s", row.id, error)
-        return outlets.Evidence(there=None)
-    return await doubts.look(outlet, posts.draft(book, row))
 
 
 def _hold(

@@ -41,6 +41,7 @@ from deliverybot import (
     posts,
     publishing,
     recipients,
+    recovering,
     returns,
     signatures,
     sources,
@@ -138,7 +139,7 @@ class Works:
         self._settle_letters()
         forwards.recover(self.book, self.settings, self.clock(), alone=False)
         alone = self.book.single_process
-        for post in await publishing.recover(self.book, self._news, alone=alone):
+        for post in await recovering.recover(self.book, self._news, alone=alone):
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)
 
     def _settle_letters(self) -> None:

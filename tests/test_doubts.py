@@ -18,7 +18,17 @@ from click import testing
 
 import build
 import http_server
-from deliverybot import asking, cli, errors, installation, ledger, model, outlets, publishing
+from deliverybot import (
+    asking,
+    cli,
+    errors,
+    installation,
+    ledger,
+    model,
+    outlets,
+    publishing,
+    recovering,
+)
 from deliverybot import campaign as campaigns
 from deliverybot.ledger import records
 from deliverybot.outlets import wire, x
@@ -109,7 +119,7 @@ async def test_a_persons_again_covers_no_doubt_that_comes_after(
     house.fake.plan = ["drop"]
     assert await publish(house) == "unsure"
     house.clock.forward(hours=3)
-    await publishing.recover(house.book, house.desk(), alone=True)
+    await recovering.recover(house.book, house.desk(), alone=True)
     assert await publish(house) == "unsure"
     assert len(house.fake.requests) == 2
 
@@ -178,7 +188,7 @@ async def test_old_news_in_doubt_ends_once_the_network_knows(
     asked.answers = [ABSENT, ABSENT]
     for _ in range(4):
         house.clock.forward(minutes=30)
-        await publishing.recover(house.book, house.desk(), alone=True)
+        await recovering.recover(house.book, house.desk(), alone=True)
         await publish(house)
     assert row(house).state == "cancelled"
     assert len(house.fake.requests) == 1
@@ -223,9 +233,9 @@ async def test_an_answer_that_the_ledger_cannot_take_is_kept(
         for _ in range(2):
             with pytest.raises(errors.LedgerError, match="no room on the disk"):
                 await publishing.all_ready(house.book, desk)
-            await publishing.recover(house.book, desk, alone=True)
+            await recovering.recover(house.book, desk, alone=True)
         house.clock.forward(hours=1)
-        await publishing.recover(house.book, desk, alone=True)
+        await recovering.recover(house.book, desk, alone=True)
         assert row(house).state == "sending"
     assert sum("cannot be written down yet" in line for line in caplog.messages) == 1
     await publishing.all_ready(house.book, desk)
@@ -332,11 +342,11 @@ async def test_a_machine_that_was_off_for_hours_looks_more_than_once(
     lease = publishing.LEASE
     assert house.book.posts.claim(row(house), owner="dead", lease=lease, now=house.clock())
     house.clock.forward(hours=3)
-    await publishing.recover(house.book, house.desk(), alone=True)
+    await recovering.recover(house.book, house.desk(), alone=True)
     assert row(house).state == "unsure"
     for minutes in (1, 2):
         house.clock.forward(minutes=minutes)
-        await publishing.recover(house.book, house.desk(), alone=True)
+        await recovering.recover(house.book, house.desk(), alone=True)
     assert row(house).state == "posted"
     assert asked.asked == 3
 
@@ -355,7 +365,7 @@ async def test_who_slept_past_the_lease_posts_nothing(
         looks += 1
         if looks == 1:
             house.clock.forward(hours=1)
-            await publishing.recover(house.book, other, alone=False)
+            await recovering.recover(house.book, other, alone=False)
             house.clock.forward(hours=1)
             await publishing.all_ready(house.book, other)
         return dataclasses.replace(ABSENT, url=post.key[:0])

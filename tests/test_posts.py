@@ -16,7 +16,18 @@ import pytest
 
 import build
 from deliverybot import campaign as campaigns
-from deliverybot import config, errors, ledger, model, outlets, posts, publishing, settling, steps
+from deliverybot import (
+    config,
+    errors,
+    ledger,
+    model,
+    outlets,
+    posts,
+    publishing,
+    recovering,
+    settling,
+    steps,
+)
 from deliverybot.ledger import records
 
 NOW = build.NOW
@@ -63,7 +74,7 @@ class Desk:
         )
 
     async def recover(self, *, alone: bool = True) -> list[int]:
-        found = await publishing.recover(self.book, self.desk("new"), alone=alone)
+        found = await recovering.recover(self.book, self.desk("new"), alone=alone)
         return [row.id for row in found]
 
 

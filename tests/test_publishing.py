@@ -16,7 +16,18 @@ from click import testing
 import build
 import x_fake
 from deliverybot import campaign as campaigns
-from deliverybot import cli, config, errors, ledger, model, outlets, overview, publishing, settling
+from deliverybot import (
+    cli,
+    config,
+    errors,
+    ledger,
+    model,
+    outlets,
+    overview,
+    publishing,
+    recovering,
+    settling,
+)
 from deliverybot.ledger import records
 
 UNKNOWN = outlets.Evidence(there=None)
@@ -326,11 +337,11 @@ async def test_what_is_unsure_is_looked_for_a_few_times(
     assert (await house.publish())["first-x"] == "unsure"
     seen = []
     for _ in range(200):
-        await publishing.recover(house.book, house.desk(), alone=True)
+        await recovering.recover(house.book, house.desk(), alone=True)
         seen.append(said.asked)
         house.clock.forward(minutes=1)
     assert [seen.index(count) for count in range(2, 6)] == [0, 2, 15, 120]
-    assert seen[-1] == 1 + len(publishing.LOOKS)
+    assert seen[-1] == 1 + len(recovering.LOOKS)
     assert len(house.fake.requests) == 1
 
 
@@ -340,10 +351,10 @@ async def test_a_later_look_finds_it(house: House, monkeypatch: pytest.MonkeyPat
     Said(monkeypatch, UNKNOWN, UNKNOWN, there)
     house.fake.plan = ["post_then_drop"]
     await house.publish()
-    await publishing.recover(house.book, house.desk(), alone=True)
+    await recovering.recover(house.book, house.desk(), alone=True)
     assert house.states()["first-x"] == "unsure"
     house.clock.forward(minutes=2)
-    await publishing.recover(house.book, house.desk(), alone=True)
+    await recovering.recover(house.book, house.desk(), alone=True)
     assert house.row("first-x").state == "posted"
     assert house.row("first-x").url == "https://x.example/1"
 
@@ -456,7 +467,7 @@ async def test_after_a_crash_no_outlet_waits_for_anothers_look(
 
     monkeypatch.setattr("deliverybot.outlets.x.X.find", find)
     async with asyncio.timeout(60):
-        found = await publishing.recover(house.book, house.desk(), alone=True)
+        found = await recovering.recover(house.book, house.desk(), alone=True)
     assert {row.outlet for row in found} == set(begun)
 
 
