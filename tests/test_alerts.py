@@ -21,12 +21,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from click import testing
 
 import build
 import http_server
 import smtp_server
 import test_cli
-from deliverybot import alerts, config, daemon, errors, ledger, model, notifying, reasons
+from deliverybot import alerts, cli, config, daemon, errors, ledger, model, notifying, reasons
 from deliverybot.alerts import memory, messenger, things
 
 NOW = build.NOW
@@ -382,7 +383,9 @@ def bodies(server: http_server.Server) -> list[str]:
 
 def listed(bot: test_cli.Bot, urls: str) -> list[str]:
     """The keys of what was told, as `alerts list` says it."""
-    rows = json.loads(bot("alerts", "list", "--json", DELIVERYBOT_ALERTS__URLS=urls).stdout)
+    given = ["-c", str(bot.place / "config.toml"), "alerts", "list", "--json"]
+    here = testing.CliRunner(env=test_cli.environment(DELIVERYBOT_ALERTS__URLS=urls))
+    rows = json.loads(here.invoke(cli.cli, given, catch_exceptions=False).stdout)
     return [row["what"].partition(" waits")[0] for row in rows if row["told"]]
 
 
@@ -411,8 +414,6 @@ def test_what_waits_is_told_once_and_then_only_what_is_new(
     assert new["type"] == "warning"
     assert new["title"].startswith("my-petition: the source cannot be read since")
     assert new["message"].count("\n- ") == 1
-    bot("run", "--once", code=1, DELIVERYBOT_ALERTS__URLS=told)
-    assert len(server.requests) == 2
 
 
 def test_nobody_is_told_without_addresses(bot: test_cli.Bot, server: http_server.Server) -> None:
@@ -422,27 +423,43 @@ def test_nobody_is_told_without_addresses(bot: test_cli.Bot, server: http_server
         assert book.alerts.read() == ""
 
 
-def test_a_server_that_is_down_is_told_later_and_nothing_is_lost(bot: test_cli.Bot) -> None:
+async def test_a_server_that_is_down_is_told_later_and_nothing_is_lost(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        done = bot("run", "--once", DELIVERYBOT_ALERTS__URLS=url(port))
-        assert "address 1 (json) did not take a message: there was no connection" in done.stderr
-        again = bot("run", "--once", DELIVERYBOT_ALERTS__URLS=url(port))
-        assert "did not take" not in again.stderr, "it was said"
-        assert listed(bot, url(port)) == []
-    with http_server.running({f"/{TOKEN}": http_server.Answer()}) as server:
-        # The same address to the ledger: it is known by what is written there.
-        with bot.book() as book:
-            desk = _desk(bot, book, url(port))
-            (old,) = alerts.addresses(desk)
-            (new,) = alerts.addresses(_desk(bot, book, url(server.port)))
+    clock = build.Clock()
+    plan = build.campaign(tmp_path, posts=(), targets=("ceo", "chair"))
+    settings = load(tmp_path, '[alerts]\nafter = "0s"\n', DELIVERYBOT_ALERTS__URLS=url(port))
+    with contextlib.closing(ledger.open_ledger(settings.database_url)) as book:
+        build.grow(book, plan, 100)
+        build.put(book, "delivery", 1, state="held")
+        build.put(book, "delivery", 2, state="sent")
+        desk = alerts.Desk(book=book, settings=settings, campaigns={"faces": plan}, clock=clock)
+        await alerts.tell(desk)
+        assert "address 1 (json) did not take a message: there was no connection" in caplog.text
+        caplog.clear()
+        clock.now += 2 * DAY
+        build.put(book, "delivery", 2, state="held")
+        await alerts.tell(desk)
+        assert not [one for one in caplog.messages if "did not take" in one], "it was said"
+        with http_server.running({f"/{TOKEN}": http_server.Answer()}) as server:
+            # The same address to the ledger: it is known by what is written there.
+            back = load(
+                tmp_path, '[alerts]\nafter = "0s"\n', DELIVERYBOT_ALERTS__URLS=url(server.port)
+            )
+            new = dataclasses.replace(desk, settings=back)
+            before, after = (alerts.addresses(one)[0].name for one in (desk, new))
             text = book.alerts.read()
-            assert book.alerts.swap(text, text.replace(old.name, new.name))
-        bot("run", "--once", DELIVERYBOT_ALERTS__URLS=url(server.port))
-        assert len(server.requests) == 1
-        assert bodies(server)[0].count("\n- ") == 2
-        assert len(listed(bot, url(server.port))) == 2
+            assert book.alerts.swap(text, text.replace(before, after))
+            clock.now += 4 * MINUTE
+            await alerts.tell(new)
+            assert not server.requests, "it is left alone for five minutes"
+            clock.now += MINUTE
+            await alerts.tell(new)
+            assert len(server.requests) == 1
+            assert bodies(server)[0].count("\n- ") == 2
 
 
 def _desk(bot: test_cli.Bot, book: ledger.Ledger, urls: str) -> alerts.Desk:
@@ -486,8 +503,7 @@ def test_a_kill_before_the_note_tells_it_again(bot: test_cli.Bot) -> None:
         bot("run", "--once", DELIVERYBOT_ALERTS__URLS=url(server.port))
         assert len(server.requests) == 2
         assert bodies(server)[0] == bodies(server)[1]
-        bot("run", "--once", DELIVERYBOT_ALERTS__URLS=url(server.port))
-        assert len(server.requests) == 2
+        assert len(listed(bot, url(server.port))) == 2
 
 
 def test_a_server_that_hangs_holds_up_no_letter_and_no_end(bot: test_cli.Bot) -> None:
@@ -661,17 +677,19 @@ print(json.dumps({"why": why, "memory": most}))
 """
 
 
-@pytest.mark.parametrize("schema", ["file", "http", "memory"])
 async def test_what_apprise_would_read_from_elsewhere_is_no_address(
-    tmp_path: pathlib.Path, server: http_server.Server, schema: str
+    tmp_path: pathlib.Path, server: http_server.Server
 ) -> None:
     """Configuration files, at home or on the web, and attachments."""
     (tmp_path / "apprise.yml").write_text(f"urls:\n - {url(server.port)}\n")
-    where = {"file": str(tmp_path / "apprise.yml"), "http": f"127.0.0.1:{server.port}/{TOKEN}"}
-    asked = f"{schema}://{where.get(schema, 'x')}"
-    assert await messenger.known([asked]) == [False]
+    asked = [
+        f"file://{tmp_path / 'apprise.yml'}", f"http://127.0.0.1:{server.port}/{TOKEN}",
+        f"https://127.0.0.1:{server.port}/{TOKEN}", "memory://x",
+    ]  # fmt: skip
+    assert await messenger.known(asked) == [False] * len(asked)
     message = things.Message(title="t", body="b")
-    assert await messenger.send(asked, message) == "Apprise knows no such address"
+    for one in asked[:2]:
+        assert await messenger.send(one, message) == "Apprise knows no such address"
     assert not server.requests
 
 
@@ -775,12 +793,15 @@ def test_check_names_an_address_that_apprise_does_not_know(
     assert "fault: alerts: Apprise does not know address 2 (nosuch://...)" in done.stdout
     assert "fault: alerts: Apprise does not know address 3 (slack://...)" in done.stdout
     assert TOKEN not in done.stdout
-    done = bot(
-        "check",
-        "--offline",
-        DELIVERYBOT_ALERTS__URLS=f"{url(server.port)} ntfys://ntfy.example/topic",
-    )
-    assert "ok: Apprise knows where alerts go: json, ntfys" in done.stdout
+    assert not server.requests
+
+
+async def test_check_says_where_alerts_go(
+    tmp_path: pathlib.Path, server: http_server.Server
+) -> None:
+    urls = f"{url(server.port)} ntfys://ntfy.example/topic"
+    (said,) = await alerts.check(load(tmp_path, DELIVERYBOT_ALERTS__URLS=urls))
+    assert (said.level, said.what) == ("ok", "Apprise knows where alerts go: json, ntfys")
     assert not server.requests
 
 
@@ -879,7 +900,6 @@ def test_what_only_tries_things_out_tells_nobody(
     bot("rehearse", "my-petition", "-o", "out", DELIVERYBOT_ALERTS__URLS=told)
     bot("preview", "my-petition", DELIVERYBOT_ALERTS__URLS=told)
     bot("test-send", "my-petition", "--to", "me@own.example", DELIVERYBOT_ALERTS__URLS=told)
-    bot("check", "--offline", DELIVERYBOT_ALERTS__URLS=told)
     assert not server.requests
 
 
