@@ -187,7 +187,7 @@ def test_an_end_in_the_middle_of_a_picture(
     config.write_text(plain)
     posting.point_at(world, fake.url)
     fake.lag = dt.timedelta() if shown else None
-    for siege.late in (300.0, 900.0, 4000.0):
+    for siege.late in (900.0, 4000.0):
         siege.run()
     if not shown:
         assert world.post_states() == {"unsure": some, "held": posting.POSTS - some}
