@@ -153,7 +153,7 @@ def test_comments_are_a_section_between_the_letter_and_the_list(tmp_path: pathli
     section = remarks(page)
     order = ('class="signed"', '<section class="comments"', '<section class="signers')
     assert [page.index(part) for part in order] == sorted(page.index(part) for part in order)
-    assert section.startswith("\n<h2>Signers’ comments</h2>")
+    assert section.startswith('\n<h2 lang="en" dir="ltr">Signers’ comments</h2>')
     assert (
         '<div class="remark" dir="ltr">\n<p>It took my son.</p>\n'
         "<p>Nobody said sorry:<br>\nnobody.</p>\n"
@@ -161,7 +161,7 @@ def test_comments_are_a_section_between_the_letter_and_the_list(tmp_path: pathli
     ) in section
     assert section.count('class="remark"') == 2
     one = render.letter(folder(tmp_path), facts(comments=said("Stop"))).html()
-    assert "<h2>A signer’s comment</h2>" in remarks(one)
+    assert '<h2 lang="en" dir="ltr">A signer’s comment</h2>' in remarks(one)
 
 
 def test_without_comments_there_is_no_section(tmp_path: pathlib.Path) -> None:
