@@ -117,16 +117,15 @@ def test_a_server_that_is_stopped_after_the_post_and_started_again(
         posting.point_at(world, fake.url)
         one = posting.Siege(driver=driver, world=world, network=fake, name="X: restart")
         one.approve()
-        once = threading.Lock()
-        down = threading.Event()
+        once, brought, down = threading.Lock(), list[str](), threading.Event()
 
         def ask(thing: str) -> bool:
-            if thing == POST["x"]:
-                with once:
-                    if not down.is_set():
-                        cluster.stop()
-                        down.set()
-            return True
+            with once:
+                brought.extend([thing] if thing == UPLOAD["x"] else [])
+                if len(brought) == posting.POSTS and not down.is_set():
+                    cluster.stop()  # all are claimed, none is out
+                    down.set()
+            return thing != POST["x"] or down.wait(100)
 
         fake.on_ask = ask
         with bots.bot(world, "run") as process:
