@@ -102,6 +102,8 @@ class MastodonOutlet(values.Section):
     visibility: Literal["public", "unlisted", "private"] = "public"
     #: The longest post that the server takes; `check` compares.
     characters: Annotated[int, pydantic.Field(ge=1, le=1_000_000)] = 500
+    #: The characters for which the server counts a link, however long; `check` compares.
+    link_characters: Annotated[int, pydantic.Field(ge=1, le=1_000)] = 23
     #: Seconds for one request.
     timeout: _Above0 = 30
 

@@ -118,6 +118,33 @@ def sends(data: bytes) -> Raw:
     return Raw(lambda wire: wire.send(data))
 
 
+def stalls(data: bytes) -> Raw:
+    """Send these bytes as they are, and nothing more while the client waits."""
+
+    def play(wire: Wire) -> None:
+        wire.send(data)
+        wire.hang()
+
+    return Raw(play)
+
+
+@contextlib.contextmanager
+def deaf(calls: int = 3) -> Iterator[socket.socket]:
+    """A port whose queue is full: a call there is neither answered nor refused.
+
+    `calls` of ours fill it; all but the first of them wait, too.
+    """
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(calls):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        yield server
+
+
 def redirect(target: str, status: int = 302) -> Answer:
     return Answer(status=status, headers={"Location": target})
 

@@ -31,8 +31,12 @@ def plan(
 
 
 def run(folder: pathlib.Path, *args: str) -> str:
+    """Run a command, which finds faults or none, and return what it says in one line."""
     told = ["-c", str(folder / "config.toml"), *args]
-    return " ".join(testing.CliRunner().invoke(cli.cli, told).stdout.split())
+    done = testing.CliRunner().invoke(cli.cli, told)
+    assert done.exit_code in {0, 1, 2}, done.output
+    assert done.stdout or args[0] != "check", done.stderr
+    return " ".join(done.stdout.split())
 
 
 # --- the largest figure -------------------------------------------------------------------------

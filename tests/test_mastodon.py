@@ -389,6 +389,25 @@ async def test_check_says_who_posts_and_what_fits(server: str, tmp_path: pathlib
     assert levels == [["ok", "warning"], ["ok", "fault"]]
 
 
+@pytest.mark.parametrize(("there", "level"), [(23, []), (30, ["fault"]), (10, ["warning"])])
+async def test_a_link_counts_as_the_server_says(
+    tmp_path: pathlib.Path, there: int, level: list[str]
+) -> None:
+    told = {"statuses": {"max_characters": 500, "characters_reserved_per_url": there}}
+    answers: dict[str, http_server.Reply | http_server.Handler] = {
+        "/api/v1/accounts/verify_credentials": http_server.json({"id": "1", "acct": "faces"}),
+        "/api/v2/instance/": http_server.json({"configuration": told}),
+    }
+    with http_server.running(answers) as running:
+        ok, *faults = await account(tmp_path, running.url("")).check()
+        assert (ok.level, [fault.level for fault in faults]) == ("ok", level)
+        assert all(f"link_characters = {there}" in fault.hint for fault in faults)
+        right = account(tmp_path, running.url(""), link_characters=there)
+        assert [fault.level for fault in await right.check()] == ["ok"]
+    text = "Sign at https://campaigns.example.org/p/faces, https://www.example.org/1 or x://y"
+    assert right.length(text) == len("Sign at ,  or x://y") + 2 * there
+
+
 async def test_check_says_what_is_missing(server: str, tmp_path: pathlib.Path) -> None:
     (fault,) = await account(tmp_path, server, token="").check()
     assert "has no access_token" in fault.what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import re
+import socket
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -23,12 +24,15 @@ X: Mapping[str, tuple[str, str]] = {
     "no answer in time to the picture": (UPLOAD, "hang"),
     "no answer in time to the picture's words": (METADATA, "hang"),
     "no answer in time to the post": (POSTS, "hang"),
+    "no end of the answer to the post in time": (POSTS, "hang_in_answer"),
     "the answer to the post stops in its middle": (POSTS, "cut_in_answer"),
     "the post is taken, then the line breaks": (POSTS, "post_then_drop"),
     "401": (POSTS, "unauthorized"),
     "402, the credits are used up": (POSTS, "no_credit"),
-    "403": (POSTS, "forbidden"),
+    "403": (POSTS, "not_permitted"),
+    "403, the account is suspended": (POSTS, "forbidden"),
     "403, an equal post is there": (POSTS, "duplicate"),
+    "408": (POSTS, "timed_out"),
     "413": (POSTS, "too_large"),
     "422": (POSTS, "unprocessable"),
     "429": (POSTS, "limited"),
@@ -43,18 +47,20 @@ HALF = b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"id": "7'
 MASTODON: Mapping[str, tuple[str, http_server.Reply]] = {
     "no answer in time to the picture": (MEDIA, http_server.raw(lambda wire: wire.hang())),
     "no answer in time to the post": (STATUSES, http_server.raw(lambda wire: wire.hang())),
+    "no end of the answer to the post in time": (STATUSES, http_server.stalls(HALF)),
     "the answer to the post stops in its middle": (STATUSES, http_server.sends(HALF)),
     "the post is taken, then the line breaks": (STATUSES, http_server.sends(b"")),
     **{
         words: (STATUSES, http_server.json({"error": "no"}, status=int(words[:3])))
-        for words in ("401", "402, the credits are used up", "403", "413", "422", "429")
+        for words in ("401", "402, the credits are used up", "403", "408", "413", "422", "429")
     },
     "503 with a page of HTML": (STATUSES, http_server.text("<html>", status=503)),
     "200 with a page of HTML": (STATUSES, http_server.text("<html>")),
     "503 with a page of HTML, to the picture": (MEDIA, http_server.text("<html>", status=503)),
     "413, to the picture": (MEDIA, http_server.json({"error": "no"}, status=413)),
 }
-NOBODY = "nobody answers the call"
+NOBODY, DEAF = "nobody answers the call", "no answer in time to the call"
+NO_TLS = "no answer in time to the TLS handshake"
 SESSION, UPLOAD_BLOB, PUT = (
     f"/xrpc/{one}" for one in (bluesky_server.SESSION, bluesky_server.UPLOAD, bluesky_server.PUT)
 )
@@ -94,7 +100,7 @@ TABLE = table()
 
 def test_each_line_is_tried() -> None:
     assert set(TABLE) == {
-        (words, kind) for kind, done in DONE_TO.items() for words in (NOBODY, *done)
+        (words, kind) for kind, done in DONE_TO.items() for words in (NOBODY, DEAF, NO_TLS, *done)
     }
 
 
@@ -145,6 +151,12 @@ def served(kind: str, words: str) -> Iterator[str]:
         with http_server.running({}) as gone:
             address = gone.url("")
         yield address
+    elif words == DEAF:
+        with http_server.deaf() as port:
+            yield f"http://127.0.0.1:{port.getsockname()[1]}"
+    elif words == NO_TLS:
+        with socket.create_server(("127.0.0.1", 0)) as port:
+            yield f"https://127.0.0.1:{port.getsockname()[1]}"
     elif kind == "x":
         with x_fake.running() as fake:
             path, plan = X[words]

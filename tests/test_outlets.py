@@ -278,7 +278,7 @@ async def test_no_secret_is_logged(
     fake: x_fake.Fake, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    await x_outlet(fake, tmp_path).publish(draft())
+    assert (await x_outlet(fake, tmp_path).publish(draft())).done
     assert not [secret for secret in x_fake.KEYS.values() if secret in caplog.text]
     assert "oauth_signature" not in caplog.text
 

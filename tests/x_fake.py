@@ -243,6 +243,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             meta["next_token"] = str(start + most)
         self._answer(200, {"meta": meta} | ({"data": page} if page else {}))
 
+    def _plan_not_permitted(self, text: str) -> None:
+        detail = "You are not permitted to perform this action."
+        self._answer(403, {"title": "Forbidden", "detail": detail})
+
+    def _plan_timed_out(self, text: str) -> None:
+        self._answer(408, {"title": "Request Timeout"})
+
+    def _plan_hang_in_answer(self, text: str) -> None:
+        self._plan_cut_in_answer(text)
+        self.server.fake.over.wait()
+
     def _plan_forbidden(self, text: str) -> None:
         detail = "Your account is suspended; token at-3 cs-secret-2"
         self._answer(403, {"title": "Forbidden", "detail": detail})

@@ -28,6 +28,13 @@ from deliverybot.outlets import wire
 
 #: The same key is the same post for an hour; the rest of it is for slow clocks.
 HARMLESS = dt.timedelta(minutes=50)
+#: Letters for which the library, as most servers, counts an address.
+_LINK = 23
+#: Our setting, and the server's name for it.
+_LIMITS = (
+    ("characters", "max_characters"),
+    ("link_characters", "characters_reserved_per_url"),
+)
 #: Own posts that are read when one is looked for.
 _OWN = 40
 #: What the server's clock and ours may differ by, and ours may be set back by; and by how much
@@ -37,7 +44,7 @@ _SKEW, _FAR = dt.timedelta(minutes=10), dt.timedelta(days=1)
 _PAUSE = 1.0
 #: What the server says of the account rather than of the post.
 _ACCOUNT = frozenset({401, 403})
-_TOO_MANY = 429
+_TIMED_OUT, _TOO_MANY = 408, 429
 #: What the library takes for the server's address; the door goes to the real one.
 _BASE = "https://mastodon.invalid"
 _WORKING = frozenset({202, 206})
@@ -70,8 +77,11 @@ class Mastodon(outlets.Outlet):
 
     @typing_extensions.override
     def length(self, text: str) -> int:
-        """Count as the server does: graphemes, an address for 23, a name without its server."""
-        return int(mastodon.Mastodon.get_status_length(text))
+        """Count as the server does: graphemes, any link alike, a name without its server."""
+        count = mastodon.Mastodon.get_status_length
+        # What has no real ending is no link there, and counts in full.
+        links = sum(count(link) == _LINK for link in self.links(text))
+        return int(count(text)) + links * (self._settings.link_characters - _LINK)
 
     @typing_extensions.override
     async def publish(self, post: outlets.Draft) -> model.Reply:
@@ -194,7 +204,7 @@ class Mastodon(outlets.Outlet):
         if status == _TOO_MANY:
             wait = retry_after.seconds(headers, self.means.clock(), "x-ratelimit-reset")
             return wire.reply(model.Outcome.LATER, words, status, retry_after=wait, account=True)
-        if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
+        if 400 <= status <= 499 and status != _TIMED_OUT:  # noqa: PLR2004 - the class of refusals
             account = status in _ACCOUNT
             return wire.reply(model.Outcome.REFUSED, words, status, account=account)
         return wire.reply(model.Outcome.UNSURE, words, status)
@@ -257,12 +267,17 @@ class Mastodon(outlets.Outlet):
         found = [errors.Fault(level="ok", what=f"outlet {self.name} posts as @{reply.text}")]
         with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
             client.instance_v2()
-        most = _most(_answered(door))
-        if most is not None and most != self._settings.characters:
-            what = f"the server of outlet {self.name} takes {most} characters"
-            level = "warning" if most > self._settings.characters else "fault"
-            hint = f"characters = {most} in [outlets.{self.name}]"
-            found.append(errors.Fault(level=level, what=what, hint=hint))
+        told = _answered(door)
+        for key, name in _LIMITS:
+            there, here = _limit(told, name), getattr(self._settings, key)
+            if there is not None and there != here:
+                counts = "takes {} characters" if key == "characters" else "counts {} for a link"
+                what = f"the server of outlet {self.name} {counts.format(there)}"
+                mild = (there > here) == (key == "characters")
+                hint = f"{key} = {there} in [outlets.{self.name}]"
+                found.append(
+                    errors.Fault(level="warning" if mild else "fault", what=what, hint=hint)
+                )
         return found
 
 
@@ -289,10 +304,10 @@ def _media_of(content: Mapping[str, object]) -> tuple[str, str]:
     return (str(ident), "") if fits and len(str(ident)) <= _ID_MAX else ("", "")
 
 
-def _most(content: object) -> int | None:
-    """Return the longest text that a server says it takes."""
-    for name in ("configuration", "statuses", "max_characters"):
-        content = content.get(name) if isinstance(content, dict) else None
+def _limit(content: object, name: str) -> int | None:
+    """Return a limit of texts that a server names (Mastodon's entity Instance)."""
+    for key in ("configuration", "statuses", name):
+        content = content.get(key) if isinstance(content, dict) else None
     return content if isinstance(content, int) and not isinstance(content, bool) else None
 
 

@@ -24,7 +24,7 @@ from deliverybot.outlets import wire
 _BASE = "https://webhook.invalid"
 #: What the other side says of us rather than of the post.
 _ACCOUNT = frozenset({401, 403})
-_TOO_MANY = 429
+_TIMED_OUT, _TOO_MANY = 408, 429
 
 
 class Webhook(outlets.Outlet):
@@ -106,7 +106,7 @@ class Webhook(outlets.Outlet):
         if status == _TOO_MANY:
             wait = retry_after.seconds(headers, self.means.clock())
             return wire.reply(model.Outcome.LATER, text, status, retry_after=wait, account=True)
-        if 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
+        if 400 <= status <= 499 and status != _TIMED_OUT:  # noqa: PLR2004 - the class of refusals
             return wire.reply(model.Outcome.REFUSED, text, status, account=status in _ACCOUNT)
         return wire.reply(model.Outcome.UNSURE, text, status)
 

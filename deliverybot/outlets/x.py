@@ -44,7 +44,7 @@ _OWN, _PAGES = 20, 5
 _SKEW = dt.timedelta(minutes=2)
 #: Digits of a number that somebody means: an id has 19.
 _DIGITS_MAX = 25
-_FORBIDDEN, _TOO_MANY = 403, 429
+_FORBIDDEN, _TIMED_OUT, _TOO_MANY = 403, 408, 429
 _LINK = re.compile(r"https?://\S+")
 #: A link as X writes it into a text, and how many a text has room for (280 / 23).
 _SHORT, _LINKS_MAX = re.compile(r"https?://t\.co/[A-Za-z0-9]{1,30}"), 13
@@ -55,6 +55,8 @@ _FOLDED_MAX, _LONGER, _ADDED = 10_000, 4, 500
 _SHOWN = re.compile(r"https://(x|twitter)\.com/[^/]+/status/\d+/(photo|video)/\d+")
 #: The tokens are not taken; the credit is used up.
 _ACCOUNT = frozenset({401, 402})
+#: Words of a 403 that speak of the account or its app rather than of the post.
+_BARRED = re.compile("suspended|locked|deactivated|oauth1|app permissions", re.IGNORECASE)
 
 
 class X(outlets.Outlet):
@@ -288,12 +290,14 @@ def _read(
     if status == _FORBIDDEN and "duplicate" in said.lower():
         text = f"an equal post is there already, maybe ours: {said}"
         return wire.reply(model.Outcome.UNSURE, text, status)
-    if not 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
+    if status == _TIMED_OUT or not 400 <= status <= 499:  # noqa: PLR2004 - the class of refusals
         return wire.reply(model.Outcome.UNSURE, said, status)
     if status == _TOO_MANY:
         wait = retry_after.seconds(headers, now, "x-rate-limit-reset")
         return wire.reply(model.Outcome.LATER, said, status, retry_after=wait, account=True)
-    return wire.reply(model.Outcome.REFUSED, said, status, account=status in _ACCOUNT)
+    barred = status == _FORBIDDEN and _BARRED.search(said) is not None
+    account = barred or status in _ACCOUNT
+    return wire.reply(model.Outcome.REFUSED, said, status, account=account)
 
 
 def _good(door: wire.Door) -> dict[str, object]:

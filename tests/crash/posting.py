@@ -184,6 +184,7 @@ class Siege:
             moment = chance.uniform(0.001, 0.05) if chance.random() < 0.3 else 0.0
             self.run(killer=bots.Killer(nth, take=take, moment=moment))
             self.late += pause
+        assert self.kills
 
     def in_turn(self, chance: random.Random, points: Sequence[Point], *, pause: float) -> None:
         """Kill it at each point once, with posts of that start and of those before under way."""

@@ -11,6 +11,8 @@ import pytest
 
 from crash import bots, posting
 
+pytestmark = pytest.mark.timeout(600)
+
 POST = """
 [[posts]]
 outlet = "folder"

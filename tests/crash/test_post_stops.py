@@ -12,9 +12,12 @@ from concurrent import futures
 import pytest
 import requests
 
+import http_server
 import x_fake
 from crash import bots, posting
 from deliverybot.outlets import wire
+
+pytestmark = pytest.mark.timeout(600)
 
 #: Seconds that a network has for one request: more than any test waits for a stop.
 TIMEOUT = 300
@@ -38,15 +41,8 @@ def drafted(driver: bots.Driver, tmp_path_factory: pytest.TempPathFactory) -> bo
 
 @contextlib.contextmanager
 def silent() -> Iterator[tuple[str, socket.socket]]:
-    """A port whose queue is full: a call there is neither answered nor refused."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.socket())
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        for _ in range(FILLERS):
-            one = stack.enter_context(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(server.getsockname())
+    """Give the address of a port at which nobody answers a call."""
+    with http_server.deaf(FILLERS) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}", server
 
 
