@@ -15,6 +15,7 @@ import http.client
 import json
 import logging
 import re
+import string
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -80,7 +81,7 @@ class Mastodon(outlets.Outlet):
         """Count as the server does: graphemes, any link alike, a name without its server."""
         count = mastodon.Mastodon.get_status_length
         # What has no real ending is no link there, and counts in full.
-        links = sum(count(link) == _LINK for link in self.links(text))
+        links = sum(count(link.rstrip(string.punctuation)) == _LINK for link in self.links(text))
         return int(count(text)) + links * (self._settings.link_characters - _LINK)
 
     @typing_extensions.override
