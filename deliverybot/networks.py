@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import pydantic
@@ -34,9 +34,15 @@ def protected(api: str) -> str:
 
 def secrets(section: object) -> Iterator[str]:
     """Yield the secrets of an outlet's section, whoever wrote its kind."""
-    for value in section.model_dump().values() if isinstance(section, pydantic.BaseModel) else ():
-        if isinstance(value, pydantic.SecretStr):
-            yield value.get_secret_value()
+    if isinstance(section, pydantic.SecretStr):
+        yield section.get_secret_value()
+    elif isinstance(section, pydantic.BaseModel):
+        yield from secrets(dict(section))
+    elif isinstance(section, Mapping):
+        yield from secrets(tuple(section.values()))
+    elif isinstance(section, list | tuple):
+        for inner in section:
+            yield from secrets(inner)
 
 
 def secret_names(section: object) -> Iterator[str]:

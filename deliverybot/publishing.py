@@ -37,7 +37,7 @@ from deliverybot.ledger import queue, records
 
 log = logging.getLogger(__name__)
 
-_OTHER_PICTURE = "its picture is not the one that was approved; the next start paints it again"
+_OTHER_PICTURE = "its picture is not the one that was approved"
 #: How long a claim lasts: longer than `asking` waits for an outlet.
 LEASE = dt.timedelta(minutes=10)
 #: Seconds between two looks whether more can be begun.
@@ -89,7 +89,7 @@ async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
     """
     posts.drop_stale(book, desk.campaigns, desk.clock())
     hands: dict[str, asyncio.Task[None]] = {}
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     troubles: list[BaseException] = []
     try:
         while True:
@@ -101,7 +101,7 @@ async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
                 found = {}
             for outlet, rows in found.items():
                 if outlet not in hands:
-                    seen.update(row.id for row in rows)
+                    seen.update((row.id, row.fence) for row in rows)
                     hands[outlet] = asyncio.create_task(_in_turn(book, rows, desk))
             if not hands:
                 break
@@ -118,14 +118,15 @@ async def all_ready(book: ledger.Ledger, desk: Desk) -> None:
 
 
 def _ready(
-    book: ledger.Ledger, desk: Desk, *, besides: Collection[int]
+    book: ledger.Ledger, desk: Desk, *, besides: Collection[tuple[int, int]]
 ) -> dict[str, list[records.Post]]:
     """Return the posts that may go now, by outlet; nothing once we are to stop."""
     now = desk.clock()
     found = collections.defaultdict[str, list[records.Post]](list)
     left_alone = {rest.outlet for rest in rests.standing(book, desk.settings, now)}
     for row in () if desk.stopping() else book.posts.ready(now, longest=rests.PATIENCE):
-        if row.id not in besides and row.outlet not in left_alone and _may_go(row, desk, now):
+        fresh = (row.id, row.fence) not in besides
+        if fresh and row.outlet not in left_alone and _may_go(row, desk, now):
             found[row.outlet].append(row)
     return found
 
@@ -212,7 +213,9 @@ def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
         _hold(book, row, "the post is not the one that was approved", now)
         return None
     if row.image and hashlib.sha256(book.news.picture(row.image)).hexdigest() != row.image:
-        _hold(book, row, _OTHER_PICTURE, now, problem=_OTHER_PICTURE)
+        # What may be there is never written anew, so a problem of it would stay for good.
+        problem = "" if row.handed_at else f"{_OTHER_PICTURE}; the next start paints it again"
+        _hold(book, row, _OTHER_PICTURE, now, problem=problem)
         return None
     post = posts.draft(book, row)
     try:
@@ -289,7 +292,8 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
 
     What is past is only looked for.
     """
-    if this.row.attempts:
+    # A yes after tries that certainly made nothing is a new start, and forgets them.
+    if this.row.first_try is not None or this.row.handed_at is not None:
         found = await doubts.look(this.outlet, this.post)
         doubtful = book.posts.doubtful(this.row)
         if reply := doubts.barred(found, doubtful=doubtful, past=this.why):

@@ -227,11 +227,10 @@ def resting(rest: news.Rest) -> Reason:
     said = f"nothing is posted on {rest.outlet} since {rest.since:%Y-%m-%d %H:%M} UTC: {rest.why}"
     if rest.until is not None:
         said += f"; it is used again at {rest.until:%Y-%m-%d %H:%M} UTC"
-    else:
-        said += f"; mend that, then `deliverybot posts resume {rest.outlet}`"
-    return Reason(
-        key=f"outlet {rest.outlet}", text=said, trouble=True, passing=rest.until is not None
-    )
+        return Reason(key=f"outlet {rest.outlet} waits", text=said, trouble=True, passing=True)
+    said += f"; mend that, then `deliverybot posts resume {rest.outlet}`"
+    # Other keys that are refused, too, are another thing to know.
+    return Reason(key=f"outlet {rest.outlet} {rest.section[:8]}", text=said, trouble=True)
 
 
 def doubtful(doubt: str) -> Reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import datetime as dt
 import logging
 
@@ -56,7 +57,8 @@ async def _settle_orphan(book: ledger.Ledger, row: records.Post, desk: publishin
     claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
     reply = model.Reply(outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting")
     reply = doubts.settled(await _found(book, row, desk), reply)
-    word = settling.Word(row=row, claim=claim, reply=reply, at=desk.clock(), doubt=True)
+    before = dataclasses.replace(row, attempts=row.attempts - 1)
+    word = settling.Word(row=before, claim=claim, reply=reply, at=desk.clock(), doubt=True)
     return settling.settle(book, word, who=desk.owner) and reply.outcome is model.Outcome.UNSURE
 
 
@@ -75,7 +77,8 @@ async def _look_again(book: ledger.Ledger, row: records.Post, desk: publishing.D
     if reply.outcome is model.Outcome.UNSURE:
         book.posts.note(row, looked_at=now)
         return False
-    state, values = settling.outcome(row, reply, now)
+    before = dataclasses.replace(row, attempts=row.attempts - 1)
+    state, values = settling.outcome(before, reply, now)
     why = reply.text.removeprefix("; ")
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
         # All at once: else the last look would be spent where its answer cannot be written.

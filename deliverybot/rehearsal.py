@@ -241,6 +241,8 @@ async def _send(stage: rehearsed.Stage) -> None:
 
 async def _publish(stage: rehearsed.Stage) -> None:
     """Post what is approved into files, at any hour; nothing a network has seen is asked about."""
+    for name in stage.book.news.rests():  # of the copy
+        stage.book.news.resume(name, who=rehearsed.WHO, why="a rehearsal", now=stage.now)
     folders = {name: networks.FolderOutlet(kind="folder") for name in stage.settings.outlets}
     settings = stage.settings.model_copy(update={"outlets": folders})
     known = {

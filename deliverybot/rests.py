@@ -46,12 +46,9 @@ def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> s
     """Return a keyed hash of an outlet's section, secrets and all, in hex."""
     section = settings.outlets.get(name)
     told = {} if section is None else section.model_dump()
-    plain = {
-        key: value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        for key, value in told.items()
-    }
+    plain = [*sorted(told.items()), *networks.secrets(section)]
     key = hashlib.blake2b(book.secret).digest()
-    return hashlib.blake2b(repr(sorted(plain.items())).encode(), key=key).hexdigest()[:64]
+    return hashlib.blake2b(repr(plain).encode(), key=key).hexdigest()[:64]
 
 
 def note(

@@ -56,7 +56,10 @@ def settle(book: ledger.Ledger, word: Word, *, who: str) -> bool:
 def outcome(
     row: records.Post, reply: model.Reply, now: dt.datetime
 ) -> tuple[str, dict[str, object]]:
-    """Return the state that a reply leads to, and the columns that go with it."""
+    """Return the state that a reply leads to, and the columns that go with it.
+
+    `row` is as it was before the try.
+    """
     if reply.outcome is model.Outcome.DONE:
         return "posted", {"url": reply.url, "posted_at": now}
     if reply.outcome is model.Outcome.UNSURE:
@@ -66,6 +69,7 @@ def outcome(
     if reply.outcome is model.Outcome.LATER:
         step = dt.timedelta(minutes=BACKOFF[min(row.attempts, len(BACKOFF) - 1)])
         if reply.retry_after is not None:
-            step = min(dt.timedelta(seconds=reply.retry_after), rests.PATIENCE)
+            asked = dt.timedelta(seconds=reply.retry_after)
+            step = min(max(asked, rests.SHORTEST), rests.PATIENCE)
         return "retrying", {"next_try": now + step}
     return "refused", {}

@@ -416,10 +416,17 @@ async def test_what_may_be_there_and_is_too_dear_can_be_approved_again(
 
 
 @pytest.mark.parametrize("there", [True, False])
-async def test_after_a_restored_backup_the_first_try_looks_first(
-    house: House, *, there: bool
+@pytest.mark.parametrize("before", [False, True], ids=["never tried", "refused before"])
+async def test_after_a_restored_backup_a_new_start_looks_first(
+    house: House, *, there: bool, before: bool
 ) -> None:
     """The post went out after the backup was made; the ledger does not know, its network does."""
+    if before:
+        house.fake.plan = ["too_large"]
+        assert await publish(house) == "refused"
+        house.book.posts.move(row(house), "held", who="mira", why="", now=house.clock())
+        house.book.posts.approve(row(house), who="mira", now=house.clock())
+        assert (row(house).attempts, row(house).first_try) == (1, None)
     backup = house.options.state / "backup.db"
     with (
         contextlib.closing(sqlite3.connect(house.options.state / "deliverybot.db")) as now,
@@ -435,4 +442,4 @@ async def test_after_a_restored_backup_the_first_try_looks_first(
         installation.confirm(place, who="mira", now=house.clock())
         assert await publish(restored) == "posted"
         assert row(restored).url == "https://x.com/i/web/status/1801"
-    assert (len(house.fake.posts), house.fake.asked("/2/tweets")) == (1, 1)
+    assert (len(house.fake.posts), house.fake.asked("/2/tweets")) == (1, 1 + before)

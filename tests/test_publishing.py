@@ -25,6 +25,7 @@ from deliverybot import (
     outlets,
     overview,
     publishing,
+    reasons,
     recovering,
     settling,
 )
@@ -240,10 +241,13 @@ async def test_an_account_that_is_refused_after_it_was_asked_to_wait_is_said(
         only(house, "second-x", "news")
         house.fake.plan = ["limited"]
         await house.publish()
+        keys = [reasons.resting(one).key for one in house.status().resting]
         for revoked in ("revoked", "revoked", "revoked too", "revoked too"):
             house.clock.forward(hours=1)
             house.options = load(tmp_path, house.fake, first_access_token_secret=revoked)
             await house.publish()
+            keys += [reasons.resting(one).key for one in house.status().resting]
+        assert [len(keys), len(set(keys))] == [5, 3]  # each is told once, by an alert, too
         said = [line for line in caplog.messages if "nothing is posted on" in line]
         why = [line.partition(": ")[2][:8] for line in said]
         assert why == ["post 429", "post 401", "post 401"]

@@ -40,6 +40,8 @@ class Strange(outlets.Outlet):
     Settings = Settings
 
     def __init__(self, name, section, means):
+        if section.when == "forgets":
+            return
         super().__init__(name, section, means)
         self.done("open")
 
@@ -291,3 +293,23 @@ def test_a_campaign_still_loads(tmp_path: pathlib.Path) -> None:
     load(tmp_path, "open", "sys.exit(3)")
     plan = build.campaign(tmp_path, posts=("odd", "news"))
     assert campaigns.load(plan.file).posts
+
+
+async def test_an_outlet_that_forgets_its_own_name_posts_nothing(tmp_path: pathlib.Path) -> None:
+    """Its `__init__` is not that of an outlet; the trouble must come before the post."""
+    with house(tmp_path, "forgets", "None") as one:
+        await one.write()
+        row = one.rows()["odd"]
+        assert (row.state, row.attempts) == ("held", 0)
+        assert "outlet odd cannot be opened" in row.problem
+
+
+async def test_a_post_that_cannot_be_counted_can_be_looked_at(tmp_path: pathlib.Path) -> None:
+    with house(tmp_path, "length", "fail(ValueError, token)") as one:
+        await one.write()
+        order = ["-c", str(tmp_path / "config.toml"), "posts", "show", str(one.rows()["odd"].id)]
+        environ = {"DELIVERYBOT_OUTLETS__ODD__TOKEN": SECRET}
+        shown = testing.CliRunner().invoke(cli.cli, order, env=environ)
+        assert shown.exit_code == 0, shown.output
+        assert "cannot count a text" in shown.output
+        assert SECRET not in shown.output

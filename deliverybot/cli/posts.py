@@ -1,4 +1,4 @@
-"""Posts: list, show, approve, hold, cancel, resolve."""
+"""Posts: list, show, approve, hold, cancel, resolve, resume."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _YES_TO = ("text", "length", "card", "alt", "cost", "digest")
 
 @click.group(cls=out.Group)
 def posts() -> None:
-    """News on outlets: look, approve, hold, cancel, resolve."""
+    """News on outlets: look, approve, hold, cancel, resolve, resume."""
 
 
 @posts.command("list")
@@ -97,13 +97,15 @@ def posts_show(call: out.Call, ident: int, card: pathlib.Path | None, as_json: b
 
 def _fits(row: records.Post, settings: config.Settings) -> dict[str, Any]:
     """Return how long the text is as its network counts, and the longest that it takes."""
-    from deliverybot import outlets
+    from deliverybot import asking, outlets
 
     try:
         outlet = outlets.open_outlet(row.outlet, settings)
-    except errors.DeliverybotError:  # its section is gone, or its package
+        draft = outlets.Draft(key=row.key, text=row.text, campaign=row.campaign)
+        found = asking.measure(outlet, draft)
+    except errors.DeliverybotError:  # its section is gone, or its package, or that cannot count
         return {"length": None, "limit": None}
-    return {"length": outlet.length(row.text) if row.text else None, "limit": outlet.limit}
+    return {"length": found.length if row.text else None, "limit": found.limit}
 
 
 def _in_words(row: records.Post, known: dict[str, Any]) -> dict[str, Any]:

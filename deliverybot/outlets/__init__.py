@@ -146,9 +146,14 @@ def open_outlet(
         raise errors.UsageError(
             f"there is no outlet {name!r}", hint=f"add a section [outlets.{name}] to config.toml"
         )
-    kind = cast("type[Outlet]", plugins.find(plugins.OUTLETS, section.kind))
+    kind = cast("type[Outlet] | None", plugins.find(plugins.OUTLETS, section.kind))
+    if kind is None:  # its package went after config.toml was read
+        raise errors.OutgoingError(f"outlet {name} cannot be opened: {section.kind!r} is gone")
     try:
-        return kind(name, section, Means(state=settings.state, clock=clock))
+        made = kind(name, section, Means(state=settings.state, clock=clock))
+        assert made.name == name, "its __init__ keeps what it is given"  # noqa: S101 - caught below
+        assert made.section is section  # noqa: S101 - caught below
+        return made  # noqa: TRY300 - one that keeps neither has failed, too
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
         # Not its words, in which a token may stand.
         message = f"outlet {name} cannot be opened: {type(error).__name__} in {kind.__module__}"

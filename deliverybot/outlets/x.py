@@ -22,7 +22,6 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 
 import requests
-import requests.adapters
 import tweepy
 import twitter_text
 import typing_extensions
@@ -67,9 +66,7 @@ class X(outlets.Outlet):
     def __init__(self, name: str, section: networks.XOutlet, means: outlets.Means) -> None:
         """Keep what it needs."""
         super().__init__(name, section, means)
-        self._name = name
         self._settings = section
-        self._clock = means.clock
         #: The account's id, once it is known.
         self._ident = ""
         # At DEBUG these write the post and the signed headers.
@@ -121,9 +118,9 @@ class X(outlets.Outlet):
         """Look at the tokens; only a post would show whether X takes them."""
         missing = self._missing()
         if missing:
-            hint = outlets.secret_hint(self._name, *self._absent())
+            hint = outlets.secret_hint(self.name, *self._absent())
             return [errors.Fault(level="fault", what=missing, hint=hint)]
-        what = f"outlet {self._name} has its four tokens; whether X takes them, a post will show"
+        what = f"outlet {self.name} has its four tokens; whether X takes them, a post will show"
         return [errors.Fault(level="ok", what=what)]
 
     def _secrets(self) -> dict[str, str]:
@@ -136,7 +133,7 @@ class X(outlets.Outlet):
 
     def _missing(self) -> str:
         missing = self._absent()
-        return f"outlet {self._name} has no {', '.join(missing)}" if missing else ""
+        return f"outlet {self.name} has no {', '.join(missing)}" if missing else ""
 
     def _absent(self) -> list[str]:
         return [key for key, secret in self._secrets().items() if not secret]
@@ -221,7 +218,7 @@ class X(outlets.Outlet):
         if door.answer is None:
             outcome = model.Outcome.UNSURE if door.sent else model.Outcome.LATER
             return wire.reply(outcome, wire.clean(door.trouble, secrets.values()))
-        return _read(*door.answer, secrets=secrets, now=self._clock(), named=named)
+        return _read(*door.answer, secrets=secrets, now=self.means.clock(), named=named)
 
     def _find(self, post: outlets.Draft, door: wire.Door) -> outlets.Evidence:
         """Say what the account's own posts tell of a draft; see `_alike`."""
