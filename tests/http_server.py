@@ -277,13 +277,17 @@ class _Connection(http.server.BaseHTTPRequestHandler):
                 self.request.close()
 
     def do_GET(self) -> None:
-        parts = urllib.parse.urlsplit(self.path)
+        parts, size = urllib.parse.urlsplit(self.path), int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(size)
+        if len(body) < size:  # its client was killed: nobody takes a half
+            self.close_connection = True
+            return
         request = Request(
             method=self.command,
             path=parts.path,
             query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            body=body,
             connection=self._number,
         )
         self.server.ours.note(request)

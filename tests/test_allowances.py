@@ -230,7 +230,7 @@ async def test_two_workers_do_not_spend_it_twice(house: House) -> None:
 async def test_what_was_certainly_not_taken_costs_nothing(house: House) -> None:
     plan = house.plan('approval = "none"')
     house.write(plan, 100)
-    house.fake.plan = ["forbidden"]
+    house.fake.plan = ["not_permitted"]
     assert (await house.publish(plan)).state == "refused"
     assert house.book.posts.spent(plan.slug, MAIN) == 0
 

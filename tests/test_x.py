@@ -71,7 +71,8 @@ async def test_a_picture_without_words_asks_for_none(
     [
         ("unauthorized", REFUSED, True),
         ("no_credit", REFUSED, True),
-        ("forbidden", REFUSED, False),
+        ("forbidden", REFUSED, True),
+        ("not_permitted", REFUSED, False),
         ("too_large", REFUSED, False),
         ("unprocessable", REFUSED, False),
         ("limited", LATER, True),
