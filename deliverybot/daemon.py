@@ -97,7 +97,7 @@ async def _all_due(works: steps.Works) -> None:
 
 async def _publish(works: steps.Works) -> None:
     """Post, once it is known what became of what a dead worker was at."""
-    await works.recover()
+    await works.recover_posts()
     await works.publish()
 
 

@@ -13,6 +13,8 @@ from deliverybot import faults, values
 Kind = Literal["waiting", "trouble"]
 #: Two with a comma between them, which a service would take for one with odd parts.
 _TWO = re.compile(r"[,;][a-z][a-z0-9-]*://", re.IGNORECASE)
+#: Seconds; a source that fails once is asked again within them.
+_AFTER = 300
 #: More is a mailing list.
 _MOST = 20
 
@@ -74,7 +76,3 @@ class Alerts(values.Section):
         if self.after is None:
             return 0 if once else _AFTER
         return values.delay(self.after)
-
-
-#: Seconds; a source that fails once is asked again within them.
-_AFTER = 300

@@ -175,7 +175,7 @@ def status(
     forbidden = book.suppressions.look()
     found = []
     back = book.returns.counts()
-    resting = [rest.outlet for rest in _resting(book, now)]
+    resting = _resting(book, now)
     for campaign in known.values():
         standing = book.signatures.standing(campaign.slug)
         letters = book.deliveries.select(campaign=campaign.slug)
@@ -184,7 +184,7 @@ def status(
         causes = [
             *told.of_source(campaign, standing, since),
             *told.of_taken(campaign, standing, now),
-            *told.of_rows(letters, posts, resting),
+            *told.of_rows(letters, posts, [rest.outlet for rest in resting]),
             *told.of_list(book, campaign, standing),
             *told.of_term(campaign, standing, now),
             *told.of_forbidden(campaign, forbidden),
@@ -194,7 +194,7 @@ def status(
         one = _standing(book, campaign, standing, letters, posts, causes, now)
         returns = back.get(campaign.slug, {})
         found.append(dataclasses.replace(one, returns=returns, failing_since=since))
-    return _whole(book, settings, found, back.get("", {}), now)
+    return _whole(book, settings, found, back.get("", {}), resting)
 
 
 def _whole(
@@ -202,7 +202,7 @@ def _whole(
     settings: config.Settings,
     found: list[Standing],
     unmatched: dict[str, int],
-    now: dt.datetime,
+    resting: tuple[news.Rest, ...],
 ) -> Status:
     """Add to the campaigns what concerns all of them."""
     relay = relay_health.of(book, settings.mail)
@@ -210,7 +210,7 @@ def _whole(
     state = Status(
         campaigns=tuple(found), waiting=0, trouble=0, mailbox=mailbox, unmatched=unmatched,
         lost=tuple(told.not_forwarded(book)), relay=relay,
-        doubt=installation.of(book, settings.state), resting=_resting(book, now),
+        doubt=installation.of(book, settings.state), resting=resting,
     )  # fmt: skip
     causes = [*state.causes, *(cause for one in found for cause in one.causes)]
     return dataclasses.replace(

@@ -45,10 +45,10 @@ async def write_one(  # noqa: PLR0913 - one post and all that decides on it
     paints the same one.  `inputs` is the `fingerprint` of what it is made from.
     Raises errors.ChildEnded where the painter is ended again and again.
     """
-    rule = rule_of(campaign, row.outlet)
+    rule = allowances.rule_of(campaign, row.outlet)
     if rule is None:
         return
-    values = await _frozen(book, row, campaign, facts, inputs, settings)
+    values = await _frozen(book, row, campaign, rule, facts, inputs, settings)
     # Not by its cost: a price is no part of what is approved.
     names = ("digest", "problem", "language")
     if row.state != model.Post.DUE and all(getattr(row, name) == values[name] for name in names):
@@ -67,20 +67,18 @@ async def _frozen(
     book: ledger.Ledger,
     row: records.Post,
     campaign: campaigns.Campaign,
+    rule: campaigns.PostRules,
     facts: render.Facts,
     inputs: str,
     settings: config.Settings,
 ) -> dict[str, object]:
     """Return what is frozen of a post, or the problem that keeps it from being posted."""
-    rule = rule_of(campaign, row.outlet)
-    if rule is None:
-        raise AssertionError("write_one has looked")
     text = render.post(
         settings.letters / campaign.letter, rule.template, allowances.sayable(rule, facts)
     )
     faults, cost = list(text.faults), 0
     if not any(fault.level == "fault" for fault in faults):
-        cost, wrong = _counted(book, row, campaign, text.text, settings)
+        cost, wrong = _counted(book, row, campaign, rule, text.text, settings)
         faults += wrong
     card = cards.Card(faults=[])
     if rule.card:
@@ -103,7 +101,7 @@ async def _frozen(
 
 def fingerprint(row: records.Post, campaign: campaigns.Campaign, letter_inputs: str) -> str:
     """Hash all that a post's text is made from, as hex: what the letter is, and the rule."""
-    parts = (letter_inputs, row.outlet, repr(rule_of(campaign, row.outlet)))
+    parts = (letter_inputs, row.outlet, repr(allowances.rule_of(campaign, row.outlet)))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -144,12 +142,7 @@ def stale(row: records.Post, campaign: campaigns.Campaign | None, now: dt.dateti
 def wanted(row: records.Post, known: Mapping[str, campaigns.Campaign]) -> bool:
     """Tell whether the post's campaign is there and still tells its news on this outlet."""
     campaign = known.get(row.campaign)
-    return campaign is not None and rule_of(campaign, row.outlet) is not None
-
-
-def rule_of(campaign: campaigns.Campaign, outlet: str) -> campaigns.PostRules | None:
-    """Return what a campaign says of posts on an outlet; None where it tells nothing there."""
-    return allowances.rule_of(campaign, outlet)
+    return campaign is not None and allowances.rule_of(campaign, row.outlet) is not None
 
 
 def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
@@ -174,13 +167,11 @@ def _counted(
     book: ledger.Ledger,
     row: records.Post,
     campaign: campaigns.Campaign,
+    rule: campaigns.PostRules,
     text: str,
     settings: config.Settings,
 ) -> tuple[int, list[errors.Fault]]:
     """Return what a post costs, and what keeps it from its network."""
-    rule = rule_of(campaign, row.outlet)
-    if rule is None:
-        raise AssertionError("write_one has looked")
     try:
         outlet = outlets.open_outlet(row.outlet, settings)
         found = asking.measure(outlet, _unwritten(row, campaign, text))

@@ -213,8 +213,7 @@ def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
         _hold(book, row, "the post is not the one that was approved", now)
         return None
     if row.image and hashlib.sha256(book.news.picture(row.image)).hexdigest() != row.image:
-        # What may be there is never written anew, so a problem of it would stay for good.
-        problem = "" if row.handed_at else f"{_OTHER_PICTURE}; the next start paints it again"
+        problem = f"{_OTHER_PICTURE}; the next start paints it again"
         _hold(book, row, _OTHER_PICTURE, now, problem=problem)
         return None
     post = posts.draft(book, row)
@@ -274,16 +273,14 @@ def _affordable(
         book.posts.note(row, cost=cost)
     dear = allowances.too_dear(book, row, _rule(row, desk), cost)
     if dear:
-        # What may be there is never written anew, so a problem of it would stay for good.
-        problem = "" if row.handed_at else str(dear[0])
-        _hold(book, row, str(dear[0]), now, problem=problem)
+        _hold(book, row, str(dear[0]), now, problem=str(dear[0]))
     return not dear
 
 
 def _rule(row: records.Post, desk: Desk) -> campaigns.PostRules:
     """Return what its campaign says of a post; the mildest where it says nothing there."""
     campaign = desk.campaigns.get(row.campaign)
-    told = campaign and posts.rule_of(campaign, row.outlet)
+    told = campaign and allowances.rule_of(campaign, row.outlet)
     return told or campaigns.PostRules(outlet=row.outlet)
 
 
@@ -331,7 +328,10 @@ async def _known_before(book: ledger.Ledger, this: _Try) -> model.Reply | None:
 def _hold(
     book: ledger.Ledger, row: records.Post, why: str, now: dt.datetime, *, problem: str = ""
 ) -> None:
-    """Take the approval back, unless somebody has moved the row just now."""
-    values = {**queue.UNAPPROVED, "problem": problem}
+    """Take the approval back, unless somebody has moved the row just now.
+
+    What may be there is never written anew, so a problem of it would stay for good.
+    """
+    values = {**queue.UNAPPROVED, "problem": "" if row.handed_at else problem}
     with contextlib.suppress(errors.WrongState):
         book.posts.move(row, "held", who="deliverybot", why=why, now=now, values=values)

@@ -57,8 +57,7 @@ async def _settle_orphan(book: ledger.Ledger, row: records.Post, desk: publishin
     claim = queue.Claim(id=row.id, fence=row.fence, seen=row.state)
     reply = model.Reply(outcome=model.Outcome.UNSURE, phase="crash", text="stopped while posting")
     reply = doubts.settled(await _found(book, row, desk), reply)
-    before = dataclasses.replace(row, attempts=row.attempts - 1)
-    word = settling.Word(row=before, claim=claim, reply=reply, at=desk.clock(), doubt=True)
+    word = settling.Word(row=_before(row), claim=claim, reply=reply, at=desk.clock(), doubt=True)
     return settling.settle(book, word, who=desk.owner) and reply.outcome is model.Outcome.UNSURE
 
 
@@ -77,8 +76,7 @@ async def _look_again(book: ledger.Ledger, row: records.Post, desk: publishing.D
     if reply.outcome is model.Outcome.UNSURE:
         book.posts.note(row, looked_at=now)
         return False
-    before = dataclasses.replace(row, attempts=row.attempts - 1)
-    state, values = settling.outcome(before, reply, now)
+    state, values = settling.outcome(_before(row), reply, now)
     why = reply.text.removeprefix("; ")
     with contextlib.suppress(errors.WrongState):  # somebody has moved it just now
         # All at once: else the last look would be spent where its answer cannot be written.
@@ -86,6 +84,11 @@ async def _look_again(book: ledger.Ledger, row: records.Post, desk: publishing.D
         book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
         log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
     return True
+
+
+def _before(row: records.Post) -> records.Post:
+    """Return a claimed post as it was before its last try, for `settling.outcome`."""
+    return dataclasses.replace(row, attempts=row.attempts - 1)
 
 
 async def _found(book: ledger.Ledger, row: records.Post, desk: publishing.Desk) -> outlets.Evidence:

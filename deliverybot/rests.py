@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 
-from deliverybot import config, ledger, model, networks
+from deliverybot import config, ledger, model, networks, outlets
 from deliverybot.ledger import news
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,11 @@ def waits(rest: news.Rest, now: dt.datetime) -> bool:
     return rest.until is not None and now < rest.until <= now + PATIENCE
 
 
+def pause(seconds: float) -> dt.timedelta:
+    """Return how long a network that asks for so many seconds is left alone."""
+    return min(max(dt.timedelta(seconds=seconds), SHORTEST), PATIENCE)
+
+
 def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> str:
     """Return a keyed hash of an outlet's section, secrets and all, in hex."""
     section = settings.outlets.get(name)
@@ -68,11 +73,7 @@ def note(
         return False
     wait = None
     if reply.outcome is model.Outcome.LATER:
-        wait = now + (
-            PATIENCE
-            if reply.retry_after is None
-            else min(max(dt.timedelta(seconds=reply.retry_after), SHORTEST), PATIENCE)
-        )
+        wait = now + (PATIENCE if reply.retry_after is None else pause(reply.retry_after))
     why = str(reply) if wait else f"{reply}{_remedy(outlet, reply, settings)}"
     rest = news.Rest(
         outlet=outlet, until=wait, since=now, why=why,
@@ -92,6 +93,6 @@ def _remedy(outlet: str, reply: model.Reply, settings: config.Settings) -> str:
     keys = list(networks.secret_names(section))
     if reply.code != _UNKNOWN or not keys:
         return ""
-    named = ", ".join(f"outlets__{outlet.replace('-', '_')}__{key}" for key in keys)
+    named = ", ".join(outlets.secret_file(outlet, key) for key in keys)
     it, new = ("it", "a new one") if len(keys) == 1 else ("them", "new ones")
     return f"; {outlet} does not take its {named}: compare {it} with what it shows, or make {new}"

@@ -69,7 +69,6 @@ def outcome(
     if reply.outcome is model.Outcome.LATER:
         step = dt.timedelta(minutes=BACKOFF[min(row.attempts, len(BACKOFF) - 1)])
         if reply.retry_after is not None:
-            asked = dt.timedelta(seconds=reply.retry_after)
-            step = min(max(asked, rests.SHORTEST), rests.PATIENCE)
+            step = rests.pause(reply.retry_after)
         return "retrying", {"next_try": now + step}
     return "refused", {}

@@ -138,6 +138,10 @@ class Works:
         """Settle what dead workers left in hand: letters first, since networks may hang."""
         self._settle_letters()
         forwards.recover(self.book, self.settings, self.clock(), alone=False)
+        await self.recover_posts()
+
+    async def recover_posts(self) -> None:
+        """Settle what dead workers left of posts, and look for doubtful ones again."""
         alone = self.book.single_process
         for post in await recovering.recover(self.book, self._news, alone=alone):
             log.warning("post %d on %s is unsure; see `posts show`", post.id, post.outlet)

@@ -50,7 +50,7 @@ class Address:
     url: str = dataclasses.field(repr=False)
 
     def __str__(self) -> str:
-        return f"address {self.number} ({self.kind})"
+        return messenger.named(self.number, self.url)
 
 
 def addresses(desk: Desk) -> list[Address]:

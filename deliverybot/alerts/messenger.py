@@ -37,6 +37,11 @@ def kind(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
+def named(number: int, url: str) -> str:
+    """Return what may be shown of an address: its place in the settings, from 1, and its kind."""
+    return f"address {number} ({kind(url)})"
+
+
 async def known(urls: Sequence[str]) -> list[bool] | None:
     """Return of each address whether Apprise knows it, which asks nobody else; None: no answer."""
     try:

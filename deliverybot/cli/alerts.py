@@ -36,9 +36,7 @@ def alerts_list(call: out.Call, as_json: bool) -> None:
     there = telling.look(desk, now)
     kept = telling.remembered(desk, there, now)
     rows = [
-        _row(number, str(address.kind), one, kept[address])
-        for number, address in enumerate(kept, 1)
-        for one in there
+        _row(address.number, address.kind, one, kept[address]) for address in kept for one in there
     ]
     if as_json:
         out.dump(rows)
@@ -52,11 +50,11 @@ def alerts_list(call: out.Call, as_json: bool) -> None:
         ),
         empty="nothing waits, and nothing went wrong",
     )
-    for number, (address, one) in enumerate(kept.items(), 1):
+    for address, one in kept.items():
         if one.failures and one.until is not None:
             many = out.plural(one.failures, "message")
             out.talk(
-                f"address {number} ({address.kind}) did not take {many} in a row; it is tried again"
+                f"{address} did not take {many} in a row; it is tried again"
                 f" at {one.until:%Y-%m-%d %H:%M} UTC; `deliverybot alerts test` says what is wrong"
             )
 
@@ -99,7 +97,7 @@ async def _try(settings: config.Settings) -> int:
     urls = section.addresses if section is not None else []
     answers = await asyncio.gather(*(messenger.send(url, message) for url in urls))
     for number, (url, why) in enumerate(zip(urls, answers, strict=True), 1):
-        what = f"address {number} ({messenger.kind(url)})"
+        what = messenger.named(number, url)
         out.paragraphs(f"failed: {what}: {why}" if why else f"sent: {what}")
     return sum(map(bool, answers))
 

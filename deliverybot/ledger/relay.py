@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-import sqlalchemy as sa
-
-from deliverybot.ledger import store, tables
+from deliverybot.ledger import store
 
 _KEY = "relay"
 
@@ -20,7 +18,7 @@ class Relay:
     def read(self) -> str:
         """Return what is known; empty when nothing is."""
         with self._db.read() as tx:
-            return _read(tx)
+            return store.entry(tx, _KEY)
 
     def swap(
         self, old: str, new: str, move: tuple[str, str, str] | None, *, now: dt.datetime
@@ -29,14 +27,9 @@ class Relay:
 
         `move` (old state, new state, reason) goes into the audit log with it.
         """
-        t = tables.meta
         with self._db.change() as tx:
-            if _read(tx) != old:
+            if not store.swap(tx, _KEY, old, new):
                 return False
-            if old:
-                tx.execute(sa.update(t).where(t.c.key == _KEY).values(value=new))
-            else:
-                tx.execute(sa.insert(t).values(key=_KEY, value=new))
             if move is not None:
                 was, becomes, why = move
                 store.record(
@@ -44,8 +37,3 @@ class Relay:
                     old=was, new=becomes, why=why,
                 )  # fmt: skip
             return True
-
-
-def _read(tx: sa.Connection) -> str:
-    t = tables.meta
-    return str(tx.scalar(sa.select(t.c.value).where(t.c.key == _KEY)) or "")

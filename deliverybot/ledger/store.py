@@ -221,6 +221,23 @@ def _sqlite_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+def entry(connection: sa.Connection, key: str) -> str:
+    """Return what `meta` holds under a key; empty when it holds nothing."""
+    table = tables.meta
+    return str(connection.scalar(sa.select(table.c.value).where(table.c.key == key)) or "")
+
+
+def swap(connection: sa.Connection, key: str, old: str, new: str) -> bool:
+    """Write `new` under a key of `meta` if `old` is still there; False if somebody was faster."""
+    if entry(connection, key) != old:
+        return False
+    table = tables.meta
+    connection.execute(sa.delete(table).where(table.c.key == key))
+    if new:
+        connection.execute(sa.insert(table), {"key": key, "value": new})
+    return True
+
+
 def work(table: sa.Table) -> sa.Select[Any]:
     """Ask for deliveries or posts, with the campaign and the milestone of each."""
     campaigns, milestones = tables.campaigns, tables.milestones

@@ -160,11 +160,15 @@ def open_outlet(
         raise errors.OutgoingError(message, hint="mend its package") from None
 
 
+def secret_file(name: str, key: str) -> str:
+    """Return the name of the file that holds a secret of the outlet `name`."""
+    return f"outlets__{name.replace('-', '_')}__{key}"
+
+
 def secret_hint(name: str, *keys: str) -> str:
     """Say where the secrets of the outlet `name` are put."""
-    path = f"outlets__{name.replace('-', '_')}__"
-    files = ", ".join(path + key for key in keys)
-    variable = f"DELIVERYBOT_{path}{keys[0]}".upper()
+    files = ", ".join(secret_file(name, key) for key in keys)
+    variable = f"DELIVERYBOT_{secret_file(name, keys[0])}".upper()
     one = len(keys) == 1
     return (
         f"put {'it' if one else 'each'} into a file of secrets_dir: {files}; "
