@@ -10,7 +10,7 @@ import pytest
 import build
 import postgres
 import x_fake
-from deliverybot import config, errors, ledger, outlets, publishing
+from deliverybot import errors, ledger, outlets, publishing
 from deliverybot.ledger import store
 
 OWN = f"GET /2/users/{x_fake.USER}/tweets"
@@ -36,14 +36,7 @@ def test_who_sleeps_in_a_change_loses_it(
 async def test_a_ledger_that_goes_away_before_a_post_leaves(tmp_path: pathlib.Path) -> None:
     """Nothing of that try can be there: it waits for the next one, and for no person."""
     with postgres.running_cluster() as cluster, x_fake.running() as fake:
-        build.settings(tmp_path)
-        file = tmp_path / "config.toml"
-        file.write_text(f'{file.read_text()}[outlets.loud]\nkind = "x"\napi = "{fake.url}"\n')
-        environ = {
-            f"DELIVERYBOT_OUTLETS__LOUD__{key}".upper(): secret
-            for key, secret in x_fake.KEYS.items()
-        }
-        options = config.load(file, environ=environ)
+        options = x_fake.settings(tmp_path, fake.url)
         plan = build.campaign(tmp_path, posts=("loud",), post='approval = "none"')
         clock = build.Clock()
         with contextlib.closing(ledger.open_ledger(cluster.url)) as book:

@@ -95,16 +95,8 @@ async def test_what_stands_in_a_queue_until_the_hours_are_over_waits(
     """One account, three posts, and a network that takes twenty minutes for each."""
     clock = build.Clock()  # 15:00
     with x_fake.running() as fake:
-        build.settings(tmp_path)
-        file = tmp_path / "config.toml"
-        file.write_text(f'{file.read_text()}[outlets.loud]\nkind = "x"\napi = "{fake.url}"\n')
-        environ = {
-            f"DELIVERYBOT_OUTLETS__LOUD__{key}".upper(): secret
-            for key, secret in x_fake.KEYS.items()
-        }
-        options = config.load(file, environ=environ)
+        options = x_fake.settings(tmp_path, fake.url)
         known = {}
-        rows = []
         for n in range(3):
             rule = f'approval = "none"\nhours = "Mon-Sun 08:00-15:30"\ntemplate = "{n}.txt"'
             (tmp_path / "letters" / "faces" / f"{n}.txt").write_text(f"News {n}\n")

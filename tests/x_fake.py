@@ -11,6 +11,7 @@ import hmac
 import html
 import http.server
 import json
+import pathlib
 import re
 import socket
 import struct
@@ -22,6 +23,7 @@ from typing import Any
 import twitter_text
 
 import build
+from deliverybot import config
 
 KEYS = {
     "consumer_key": "ck-1",
@@ -366,3 +368,12 @@ def running() -> Iterator[Fake]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def settings(folder: pathlib.Path, url: str) -> config.Settings:
+    """Make a working folder whose one outlet, `loud`, is the account that this X knows."""
+    build.settings(folder)
+    file = folder / "config.toml"
+    file.write_text(f'{file.read_text()}[outlets.loud]\nkind = "x"\napi = "{url}"\n')
+    environ = {f"DELIVERYBOT_OUTLETS__LOUD__{key}".upper(): one for key, one in KEYS.items()}
+    return config.load(file, environ=environ)
