@@ -125,11 +125,12 @@ class Door(requests.adapters.BaseAdapter):
 
     def _cut(self) -> None:
         self._late = True
-        connection = self._connected
-        if connection is not None and connection.sock is not None:
+        # Read once: the other thread may close it at any moment.
+        line = None if self._connected is None else self._connected.sock
+        if line is not None:
             with contextlib.suppress(OSError):
                 # Not the TLS socket's own shutdown, which pulls the TLS from under the reader.
-                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._api.hostname or "", self._api.port
