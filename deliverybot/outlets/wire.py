@@ -75,7 +75,9 @@ class Door(requests.adapters.BaseAdapter):
         self.sent = False
         self.trouble = ""
         self._late = self._over = False
-        self._connected: http.client.HTTPConnection | None = None
+        #: What `_cut` ends.  http.client forgets it before the body is read, where that ends with
+        #: the connection.
+        self._line: socket.socket | None = None
         self.answer: tuple[int, Mapping[str, str], bytes] | None = None
 
     def send(
@@ -93,7 +95,7 @@ class Door(requests.adapters.BaseAdapter):
             # Who slept so long is no longer the one to post: another may have done it.
             self.trouble = "stopped" if self._over else "asleep for too long"
             raise NoAnswer
-        connection = self._connected = self._connection()
+        connection, self._line = self._connection(), None
         deadline = threading.Timer(self._timeout, self._cut)
         deadline.daemon = True
         deadline.start()
@@ -125,8 +127,7 @@ class Door(requests.adapters.BaseAdapter):
 
     def _cut(self) -> None:
         self._late = True
-        # Read once: the other thread may close it at any moment.
-        line = None if self._connected is None else self._connected.sock
+        line = self._line  # read once: the other thread may set it at any moment
         if line is not None:
             with contextlib.suppress(OSError):
                 # Not the TLS socket's own shutdown, which pulls the TLS from under the reader.
@@ -145,12 +146,14 @@ class Door(requests.adapters.BaseAdapter):
         be cut short, and after it nothing would.
         """
         http.client.HTTPConnection.connect(connection)
+        self._line = connection.sock
         if self._api.scheme != "http":
             secure = ssl.create_default_context().wrap_socket(
                 connection.sock, server_hostname=self._api.hostname, do_handshake_on_connect=False
             )
-            connection.sock = secure
-            secure.do_handshake()
+            connection.sock = self._line = secure
+            if not self._late:  # a cut meanwhile has met the socket below, which is none any more
+                secure.do_handshake()
         if self._late or self._over:
             raise TimeoutError
 
