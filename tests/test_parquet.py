@@ -238,11 +238,17 @@ def test_a_reader_that_is_killed_is_a_failed_reading(
     assert names([*taken, *rest]) == people(1, 60_000)
 
 
-def test_no_process_stays_behind(folder: pathlib.Path, file: pathlib.Path) -> None:
+def test_no_process_stays_behind_and_none_knows_our_secrets(
+    folder: pathlib.Path, file: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIVERYBOT_MAIL__PASSWORD", "hunter2")
     write(file, table(1, 60_000))
     batches = sources.read(plan(folder), cursor=None, secret=KEY, now=build.NOW, batch=100)
     next(batches)
     pid = reading_child()
+    known = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"hunter2" not in known
+    assert b"LC_ALL=C.UTF-8" in known
     batches.close()  # type: ignore[attr-defined]
     assert pid not in children()
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import json
-import os
-import pathlib
-import signal
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deliverybot import inside
 from deliverybot.alerts import things
 
 #: Seconds for one message, fewer than `memory.CLAIM`; bytes of memory and seconds of processor time
 #: that it may take.
 DEADLINE, _MEMORY, _CPU = 60, 600_000_000, 30
-#: What the process gets of our environment: where programs are, and whom to trust.
-_ENVIRONMENT = ("PATH", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+#: What the process gets of our environment: the time zone, and whom to trust.
+_ENVIRONMENT = ("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 INSTALL = "pip install 'deliverybot[alerts]'"
 
 
@@ -77,27 +73,19 @@ async def _ask(job: Mapping[str, object]) -> dict[str, Any]:
 
     Raises TimeoutError where it takes too long, _Ended where it says nothing.
     """
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    environment |= {
-        "LC_ALL": "C.UTF-8",
-        # No file of a person's, such as .netrc or a plug-in of Apprise's, is looked for.
-        "HOME": "/nonexistent",
-        "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-    }
+    # No file of a person's, such as .netrc or a plug-in of Apprise's, is looked for.
+    environment = inside.environment(*_ENVIRONMENT, HOME="/nonexistent")
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "deliverybot.alerts.apprising",
+        *inside.command("deliverybot.alerts.apprising"), env=environment, cwd="/",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
+        stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    limited = {**job, "cpu": _CPU, "memory": _MEMORY, "parent": os.getpid()}
     try:
         async with asyncio.timeout(DEADLINE):
-            # By its standard input: anybody may read the words of a command.
-            answer, _ = await child.communicate(json.dumps(limited).encode() + b"\n")
+            answer, _ = await child.communicate(inside.order(job, cpu=_CPU, memory=_MEMORY))
     finally:
         if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+            inside.end(child.pid)
             await child.wait()
     try:
         found = json.loads(answer.splitlines()[-1])

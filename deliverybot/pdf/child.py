@@ -1,8 +1,8 @@
 """Child processes that do one job within limits, and die with their parent.
 
-The parent calls `run`; the child calls `inside.confined` first of all.  A job
-is a line of JSON on standard input, perhaps with more lines behind it; the
-child answers with lines of JSON, the last of which is its report.
+The parent calls `run`; the child calls `inside.confined` first of all.  The job
+is a line on standard input, perhaps with more lines behind it; the child
+answers with lines of JSON, the last of which is its report.
 """
 
 from __future__ import annotations
@@ -12,24 +12,15 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import pathlib
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from deliverybot import errors
+from deliverybot import errors, inside
 
 #: What a child may know of our environment: where fonts are, and no secret.
-_ENVIRONMENT = (
-    "HOME",
-    "XDG_CACHE_HOME",
-    "XDG_DATA_HOME",
-    "FONTCONFIG_FILE",
-    "FONTCONFIG_PATH",
-    "PATH",
-)
+_ENVIRONMENT = "HOME XDG_CACHE_HOME XDG_DATA_HOME FONTCONFIG_FILE FONTCONFIG_PATH".split()
 #: How a person, a service manager or a kernel short of memory ends a process.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _OUT_OF_MEMORY = (signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGBUS)
@@ -74,23 +65,21 @@ async def run(
     Raises LetterError where a limit is hit or the child ends without a report,
     ChildEnded where it was ended from outside.
     """
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    environment["LC_ALL"] = "C.UTF-8"
-    environment["PYTHONPATH"] = str(pathlib.Path(__file__).parents[2])
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module,
+        *inside.command(module), env=inside.environment(*_ENVIRONMENT), cwd=work,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, env=environment, cwd=work, start_new_session=True,
-        limit=_LONGEST,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True, limit=_LONGEST,
     )  # fmt: skip
-    limited = {**job, "cpu": limits.cpu, "memory": limits.memory, "parent": os.getpid()}
     try:
+        order = inside.order(job, cpu=limits.cpu, memory=limits.memory)
         async with asyncio.timeout(limits.time):
-            report, words = await _talk(child, limited, more, hear)
+            report, words = await _talk(child, order, more, hear)
     except TimeoutError:
         raise _limit(what, "time", _seconds(limits.time), "time") from None
     finally:
-        await _end(child)
+        if child.returncode is None:
+            inside.end(child.pid)
+            await child.wait()
     if child.returncode == -signal.SIGXCPU:
         raise _limit(what, "processor time", _seconds(limits.cpu), "cpu")
     if child.returncode or report is None:
@@ -113,7 +102,7 @@ async def again(work: Callable[[], Awaitable[_T]]) -> _T:
 
 async def _talk(
     child: asyncio.subprocess.Process,
-    job: Mapping[str, object],
+    order: bytes,
     more: Iterable[bytes],
     hear: Callable[[dict[str, Any]], None],
 ) -> tuple[dict[str, Any] | None, str]:
@@ -121,7 +110,7 @@ async def _talk(
     pipes = (child.stdin, child.stdout, child.stderr)
     entry, answers, complaints = cast("tuple[Any, Any, Any]", pipes)
     tasks = (
-        asyncio.ensure_future(_feed(entry, job, more)),
+        asyncio.ensure_future(_feed(entry, order, more)),
         asyncio.ensure_future(_listen(answers, hear)),
         asyncio.ensure_future(complaints.read()),
     )
@@ -152,12 +141,10 @@ async def _listen(
     return last
 
 
-async def _feed(
-    pipe: asyncio.StreamWriter, job: Mapping[str, object], more: Iterable[bytes]
-) -> None:
+async def _feed(pipe: asyncio.StreamWriter, order: bytes, more: Iterable[bytes]) -> None:
     """Write what the child reads; one that has ended already says why by itself."""
     with contextlib.suppress(ConnectionError):
-        pipe.write(json.dumps(job, default=_absolute).encode() + b"\n")
+        pipe.write(order)
         waiting = 0
         for line in more:
             pipe.write(line)
@@ -167,19 +154,6 @@ async def _feed(
                 waiting = 0
         await pipe.drain()
     pipe.close()
-
-
-def _absolute(path: pathlib.Path) -> str:
-    """Write a path of a job: the child works elsewhere."""
-    return str(path.absolute())
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Make sure that the child is gone, whatever happened; it is alone in its session."""
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
 
 
 def _seconds(number: int) -> str:

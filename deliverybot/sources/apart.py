@@ -6,15 +6,12 @@ import contextlib
 import importlib.util
 import json
 import os
-import pathlib
 import selectors
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deliverybot import errors, screen
+from deliverybot import errors, inside, screen
 from deliverybot.sources import files
 
 #: What the process may take: bytes of address space, seconds of processor time, seconds without
@@ -37,12 +34,12 @@ def ask(file: files.File, job: Mapping[str, object]) -> Iterator[dict[str, Any]]
         hint = "pip install 'deliverybot[parquet]', or export the file as CSV"
         what = "the reader of Parquet files is not installed"
         raise errors.SourceError(what, hint=hint, file=file.name)
-    limits = {"memory": MEMORY, "cpu": _CPU, "parent": os.getpid(), "file": file.raw.fileno()}
     child = _start(file)
     try:
         assert child.stdin is not None  # noqa: S101 - for mypy
         with contextlib.suppress(BrokenPipeError):
-            child.stdin.write(json.dumps({**job, **limits}).encode() + b"\n")
+            given = {**job, "file": file.raw.fileno()}
+            child.stdin.write(inside.order(given, cpu=_CPU, memory=MEMORY))
             child.stdin.flush()
         for line in _lines(child, file):
             answer = json.loads(line)
@@ -57,15 +54,10 @@ def ask(file: files.File, job: Mapping[str, object]) -> Iterator[dict[str, Any]]
 
 def _start(file: files.File) -> subprocess.Popen[bytes]:
     """Start the process: it knows nothing of our environment, and holds this one file."""
-    environment = {
-        "PATH": os.environ.get("PATH", ""),
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-        # The others set memory aside beforehand, which counts against the limit.
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "deliverybot.sources.arrow"],
+    # The other pools set memory aside beforehand, which counts against the limit.
+    environment = inside.environment(ARROW_DEFAULT_MEMORY_POOL="system")
+    return subprocess.Popen(  # noqa: S603 - our own module, no shell
+        inside.command("deliverybot.sources.arrow"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -76,10 +68,9 @@ def _start(file: files.File) -> subprocess.Popen[bytes]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Make sure that the process is gone, whatever happened; it is alone in its session."""
+    """Make sure that the process is gone, whatever happened."""
     if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        inside.end(child.pid)
     child.wait()
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
