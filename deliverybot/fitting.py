@@ -19,6 +19,7 @@ from deliverybot import (
     milestones,
     model,
     outlets,
+    posts,
     render,
 )
 from deliverybot import campaign as campaigns
@@ -68,7 +69,7 @@ def faults(
             found += [fault for fault in wrong if fault not in known]
             continue
         try:
-            counted = asking.measure(outlet, _draft(campaign, text.text))
+            counted = asking.measure(outlet, posts.unwritten(campaign, text.text))
         except errors.OutgoingError as error:
             found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
             continue
@@ -105,7 +106,7 @@ def fit(
     if outlet is None:
         return None
     try:
-        counted = asking.measure(outlet, _draft(campaign, text.text))
+        counted = asking.measure(outlet, posts.unwritten(campaign, text.text))
     except errors.OutgoingError:
         return None
     return _fit(campaign, rule, counted, count)
@@ -156,7 +157,3 @@ def _fit(
         limit=counted.limit,
         cost=counted.cost,
     )
-
-
-def _draft(campaign: campaigns.Campaign, text: str) -> outlets.Draft:
-    return outlets.Draft(key="", text=text, campaign=campaign.slug, language=campaign.language)

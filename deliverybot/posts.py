@@ -159,8 +159,9 @@ def draft(book: ledger.Ledger, row: records.Post) -> outlets.Draft:
     )
 
 
-def _unwritten(row: records.Post, campaign: campaigns.Campaign, text: str) -> outlets.Draft:
-    return outlets.Draft(key=row.key, text=text, campaign=campaign.slug, language=campaign.language)
+def unwritten(campaign: campaigns.Campaign, text: str, *, key: str = "") -> outlets.Draft:
+    """Return a post that is not frozen yet, for its outlet to measure."""
+    return outlets.Draft(key=key, text=text, campaign=campaign.slug, language=campaign.language)
 
 
 def _counted(
@@ -174,7 +175,7 @@ def _counted(
     """Return what a post costs, and what keeps it from its network."""
     try:
         outlet = outlets.open_outlet(row.outlet, settings)
-        found = asking.measure(outlet, _unwritten(row, campaign, text))
+        found = asking.measure(outlet, unwritten(campaign, text, key=row.key))
     except errors.DeliverybotError as error:
         return 0, [errors.Fault(level="fault", what=str(error), hint=error.hint)]
     faults = _length(found)
