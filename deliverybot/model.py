@@ -156,12 +156,10 @@ POST_MOVES: Mapping[str, frozenset[str]] = {
     "due": frozenset({"held", "superseded", "cancelled"}),
     "held": frozenset({"held", "approved", "superseded", "cancelled"}),
     "approved": frozenset({"held", "sending", "superseded", "cancelled"}),
-    "sending": frozenset(
-        {"posted", "approved", "retrying", "refused", "unsure", "superseded", "cancelled"}
-    ),
-    "retrying": frozenset({"held", "sending", "refused", "superseded", "cancelled"}),
+    "sending": frozenset({"posted", "retrying", "refused", "unsure", "superseded", "cancelled"}),
+    "retrying": frozenset({"held", "sending", "superseded", "cancelled"}),
     "refused": frozenset({"held", "cancelled"}),
-    "unsure": frozenset({"posted", "held", "retrying", "refused"}),
+    "unsure": frozenset({"posted", "retrying", "refused"}),
     "posted": frozenset(),
     "superseded": frozenset(),
     "cancelled": frozenset(),
