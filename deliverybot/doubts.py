@@ -5,16 +5,26 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from deliverybot import asking, model, outlets
+from deliverybot import asking, ledger, model, outlets
+from deliverybot.ledger import records
 
 log = logging.getLogger(__name__)
 
 
-async def look(outlet: outlets.Outlet, post: outlets.Draft) -> outlets.Evidence:
-    """Ask the network for a post; an outlet that fails at that knows nothing."""
+async def look(
+    book: ledger.Ledger, row: records.Post, outlet: outlets.Outlet, post: outlets.Draft
+) -> outlets.Evidence:
+    """Ask the network for a post; an outlet that fails at that knows nothing.
+
+    Two milestones, or two campaigns, may be told in the same words within
+    minutes: what is another post by the ledger says nothing of this one.
+    """
     found, trouble = await asking.find(outlet, post)
     if trouble:
         log.warning("post %s: %s cannot say: it %s", post.key, outlet.name, trouble)
+    if found.there and found.url and book.news.anothers(found.url, row):
+        log.warning("post %s: %s shows an equal one, which is another's", post.key, outlet.name)
+        return dataclasses.replace(found, there=None, url="")
     return found
 
 

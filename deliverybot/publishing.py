@@ -189,7 +189,8 @@ async def _tried(book: ledger.Ledger, this: _Try, claim: queue.Claim, desk: Desk
         reply = await _handed(book, this, desk)
         doubt = reply.outcome is model.Outcome.UNSURE
         if doubt and this.out:
-            reply = doubts.settled(await doubts.look(this.outlet, this.post), reply)
+            found = await doubts.look(book, this.row, this.outlet, this.post)
+            reply = doubts.settled(found, reply)
     except (asyncio.CancelledError, errors.LedgerError) as error:
         desk.owed.append(_word(this, claim, _cut_off(this, error), desk, doubt=this.out))
         with contextlib.suppress(errors.LedgerError):  # the next round tries again
@@ -291,7 +292,7 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
     """
     # A yes after tries that certainly made nothing is a new start, and forgets them.
     if this.row.first_try is not None or this.row.handed_at is not None:
-        found = await doubts.look(this.outlet, this.post)
+        found = await doubts.look(book, this.row, this.outlet, this.post)
         doubtful = book.posts.doubtful(this.row)
         if reply := doubts.barred(found, doubtful=doubtful, past=this.why):
             return reply
@@ -321,7 +322,7 @@ async def _known_before(book: ledger.Ledger, this: _Try) -> model.Reply | None:
     if restored is None or this.row.crossed_at >= restored:
         return None
     since = dataclasses.replace(this.post, first_try=this.row.crossed_at)
-    found = await doubts.look(this.outlet, since)
+    found = await doubts.look(book, this.row, this.outlet, since)
     return doubts.barred(found, doubtful=False, past="") if found.there else None
 
 

@@ -97,4 +97,4 @@ async def _found(book: ledger.Ledger, row: records.Post, desk: publishing.Desk) 
     except errors.DeliverybotError as error:
         log.warning("post %d: %s", row.id, error)
         return outlets.Evidence(there=None)
-    return await doubts.look(outlet, posts.draft(book, row))
+    return await doubts.look(book, row, outlet, posts.draft(book, row))

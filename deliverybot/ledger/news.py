@@ -62,6 +62,13 @@ class News:
         with self._db.write() as tx:
             return tx.execute(sa.delete(_P).where(_P.c.sha256.not_in(shown))).rowcount
 
+    def anothers(self, url: str, row: records.Post) -> bool:
+        """Tell whether an address is known to be that of another post with the same words."""
+        t = tables.posts
+        query = sa.select(t.c.id).where(t.c.url == url, t.c.text == row.text, t.c.id != row.id)
+        with self._db.read() as tx:
+            return tx.scalar(query.limit(1)) is not None
+
     def rests(self) -> dict[str, Rest]:
         """Return the outlets that are left alone, by name, whether or not their time is over."""
         with self._db.read() as tx:

@@ -228,7 +228,7 @@ class Mastodon(outlets.Outlet):
         for one in same:
             if not _before(one, post.first_try, by=_SKEW):
                 url = wire.address(one.get("url") or one.get("uri"), [self._token()])
-                return outlets.Evidence(there=True, url=url)
+                return outlets.Evidence(there=True, url=url, harmless=young)
         if young:
             return outlets.Evidence(there=None, harmless=True)
         reaches = len(own) < _OWN or _before(own[-1], post.first_try)
