@@ -65,11 +65,7 @@ async def _look_again(book: ledger.Ledger, row: records.Post, desk: publishing.D
     """Look for a post, a few times since it became doubtful; False where nobody could say."""
     now = desk.clock()
     since = max((one.at for one in book.posts.attempts(row.id)), default=row.handed_at)
-    if since is None:
-        return True
-    past = row.looked_at - since if row.looked_at else dt.timedelta(days=-1)
-    done = sum(past >= dt.timedelta(minutes=minutes) for minutes in LOOKS)
-    if done >= len(LOOKS) or now < since + dt.timedelta(minutes=LOOKS[done]):
+    if since is None or not _is_due(row, since, now):
         return True
     found = await _found(book, row, desk)
     reply = doubts.settled(found, model.Reply(outcome=model.Outcome.UNSURE, phase="look"))
@@ -84,6 +80,15 @@ async def _look_again(book: ledger.Ledger, row: records.Post, desk: publishing.D
         book.posts.move(row, state, who="deliverybot", why=why, now=now, values=values)
         log.info("post %d on %s: %s: %s", row.id, row.outlet, state, why)
     return True
+
+
+def _is_due(row: records.Post, since: dt.datetime, now: dt.datetime) -> bool:
+    """Tell whether a post that became doubtful at a time is to be looked for now."""
+    if since > now:  # by a clock that was ahead: how long ago that is, nobody knows
+        return row.looked_at is None or row.looked_at > now
+    past = row.looked_at - since if row.looked_at else dt.timedelta(days=-1)
+    done = sum(past >= dt.timedelta(minutes=minutes) for minutes in LOOKS)
+    return done < len(LOOKS) and now >= since + dt.timedelta(minutes=LOOKS[done])
 
 
 def _before(row: records.Post) -> records.Post:

@@ -203,6 +203,19 @@ async def test_a_clock_that_was_set_back_makes_no_key_young_again(tmp_path: path
         assert await outlet.find(draft()) == outlets.Evidence(there=None, harmless=True)
 
 
+async def test_a_clock_that_was_days_ahead_makes_no_post_anothers(tmp_path: pathlib.Path) -> None:
+    """By that clock the post is older than the first try, and so not this one."""
+    post = draft("Stop. https://campaigns.example/p/faces", first_try=NOW + dt.timedelta(days=2))
+    own = [{"content": f"<p>{post.text}</p>", "created_at": NOW.isoformat(), "url": "u"}]
+    answers = {
+        "/api/v1/accounts/verify_credentials": http_server.json({"id": "1", "acct": "a"}),
+        "/api/v1/accounts/1/statuses": http_server.json(own),
+    }
+    with http_server.running(answers) as running:
+        outlet = account(tmp_path, running.url(""), at=NOW + dt.timedelta(hours=2))
+        assert await outlet.find(post) == outlets.Evidence(there=None)
+
+
 MENTION = (
     '<p>Thanks, <span class="h-card"><a href="https://social.example/@mira" class="u-url mention">'
     '@<span>mira</span></a></span>! 100 <a href="https://campaigns.example/p"><span class='

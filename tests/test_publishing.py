@@ -349,6 +349,25 @@ async def test_what_is_unsure_is_looked_for_a_few_times(
     assert len(house.fake.requests) == 1
 
 
+async def test_what_became_unsure_by_a_clock_that_was_ahead_is_looked_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: nobody knows how long ago that was.  The other looks come in their time."""
+    only(house, "second-x", "news")
+    said = Said(monkeypatch)
+    house.fake.plan = ["drop"]
+    house.clock.forward(hours=20)
+    assert (await house.publish())["first-x"] == "unsure"
+    house.clock.forward(hours=-20)
+    for _ in range(4):
+        await recovering.recover(house.book, house.desk(), alone=False)
+        house.clock.forward(minutes=30)
+    assert said.asked == 2
+    house.clock.forward(hours=20)
+    await recovering.recover(house.book, house.desk(), alone=False)
+    assert said.asked == 3
+
+
 async def test_a_later_look_finds_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     only(house, "second-x", "news")
     there = outlets.Evidence(there=True, url="https://x.example/1")

@@ -217,7 +217,9 @@ class Mastodon(outlets.Outlet):
         """
         now = dt.datetime.fromtimestamp(self.means.clock(), dt.UTC)
         # A first try that is to come: the clock was set back, and nobody knows how old it is.
-        young = post.first_try is not None and -_SKEW <= now - post.first_try < HARMLESS
+        age = now - post.first_try if post.first_try else -_FAR
+        known = age >= -_SKEW
+        young = known and age < HARMLESS
         ident, own = self._own(door)
         if own is None:
             return outlets.Evidence(there=None, harmless=young)
@@ -236,7 +238,7 @@ class Mastodon(outlets.Outlet):
         edited = any(
             one.get("edited_at") and not _before(one, post.first_try, by=_SKEW) for one in recent
         )
-        clear = reaches and post.first_try is not None and not same and not edited
+        clear = reaches and known and not same and not edited
         return outlets.Evidence(there=False if clear else None)
 
     def _own(self, door: wire.Door) -> tuple[str, list[Mapping[str, object]] | None]:
