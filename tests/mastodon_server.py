@@ -27,23 +27,25 @@ TOKEN = "mock_token"
 @contextlib.contextmanager
 def running() -> Iterator[str]:
     """Run a server until the block ends; gives its address.  Nothing is kept on disk."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    command = (
-        *(sys.executable, "-m", "mastodon_mock", "serve", "--in-memory"),
-        *("--port", str(port), "--log-level", "error"),
-    )
     silent = subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=silent, stderr=silent) as server:
-        try:
-            late = time.monotonic() + 60
-            while time.monotonic() < late and server.poll() is None:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.kill()
+    with contextlib.ExitStack() as stack:
+        # It stays bound: the kernel gives its number to nobody, but to who names it, as uvicorn.
+        reserved = stack.enter_context(socket.socket())
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        command = (
+            *(sys.executable, "-m", "mastodon_mock", "serve", "--in-memory"),
+            *("--port", str(port), "--log-level", "error"),
+        )
+        server = stack.enter_context(subprocess.Popen(command, stdout=silent, stderr=silent))
+        stack.callback(server.kill)
+        while True:
+            assert server.poll() is None, "the server has ended"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
 
 
 def ask(url: str, path: str, method: str = "GET") -> Any:  # noqa: ANN401 - JSON

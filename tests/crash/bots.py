@@ -329,8 +329,13 @@ def until(seen: Callable[[], bool]) -> None:
 
 def mail_to(box: postbox.Postbox, *, connections: int = 1) -> dict[str, str]:
     """Return the environment that leads the bot to this postbox."""
+    return mail_to_port(box.port, connections=connections)
+
+
+def mail_to_port(port: int, *, connections: int = 1) -> dict[str, str]:
+    """Return the environment that leads the bot to a port."""
     return {
-        "DELIVERYBOT_MAIL__PORT": str(box.port),
+        "DELIVERYBOT_MAIL__PORT": str(port),
         "DELIVERYBOT_MAIL__CONNECTIONS": str(connections),
         # All targets are of one domain, and all bots share its limit.
         "DELIVERYBOT_MAIL__PER_DOMAIN": "100",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 import random
+import socket
 
 import pytest
 
@@ -24,10 +25,11 @@ def rendered(
     """Twenty approved letters on PostgreSQL: for copying."""
     folder = tmp_path_factory.mktemp("rendered") / "world"
     world = bots.make(folder, database=postgres.fresh_database(postgres_url))
-    # Nobody listens there: the letters are rendered and approved, and stay.
-    with postbox.Postbox() as nobody:
-        closed = bots.mail_to(nobody)
-    assert not driver.start(world, environment=closed).wait()
+    # Nobody listens there, nor can anybody: the letters are rendered and approved, and stay.
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        closed = bots.mail_to_port(nobody.getsockname()[1])
+        assert not driver.start(world, environment=closed).wait()
     assert world.states() == {"approved": bots.TARGETS}
     return world
 
