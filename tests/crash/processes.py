@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import time
+from collections.abc import Collection
 
 from crash import bots
 
@@ -26,12 +27,12 @@ def children(pid: int, module: str = "deliverybot.pdf.") -> list[int]:
     return found
 
 
-def child_of(pid: int, module: str) -> int:
-    """Wait for a child that runs this module; its process id."""
+def child_of(pid: int, module: str, besides: Collection[int] = ()) -> int:
+    """Wait for a child that runs this module, and is none of some others; its process id."""
     found: list[int] = []
 
     def seen() -> bool:
-        found[:] = children(pid, module)
+        found[:] = [one for one in children(pid, module) if one not in besides]
         return bool(found)
 
     bots.until(seen)
@@ -71,6 +72,15 @@ def halt(pid: int) -> bool:
         os.kill(pid, signal.SIGSTOP)
         bots.until(lambda: state_of(pid) in {"T", "Z", "X"})
     return state_of(pid) == "T"
+
+
+def kill(pid: int) -> bool:
+    """Kill a process and wait for its end; False if it had ended before."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        bots.until(lambda: is_gone(pid))
+        return True
+    return False
 
 
 def go_on(pid: int) -> None:
