@@ -139,7 +139,7 @@ class Siege:
     network: Network
     #: What the summary calls it.
     name: str
-    #: Told what the bot's clock says at each start.
+    #: Told what the bot's clock says at each request.
     clock: Callable[[dt.datetime], None] = lambda _: None
     kills: int = 0
     #: Seconds that the bot's clock is ahead.
@@ -154,10 +154,21 @@ class Siege:
             order = ("posts", "approve", *held)
             assert not self.driver.start(self.world, *order, late=self.late).wait()
 
+    def ticking(self, ask: Callable[[str], bool]) -> Callable[[str], bool]:
+        """Return what asks as `ask` does, and sets the network's clock by the bot's each time.
+
+        One that stood still would date a post before it was begun, where that took minutes.
+        """
+
+        def told(thing: str) -> bool:
+            self.clock(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.late))
+            return ask(thing)
+
+        return told
+
     def run(self, *, killer: bots.Killer | None = None, point: str = "", nth: int = 1) -> bool:
         """Start the bot once, and wait for its end; True if it was killed."""
-        self.clock(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.late))
-        self.network.on_ask = killer or (lambda _: True)
+        self.network.on_ask = self.ticking(killer or (lambda _: True))
         bot = self.driver.start(self.world, point=point, nth=nth, late=self.late)
         if killer is not None:
             killer.aim(bot)

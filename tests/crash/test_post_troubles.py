@@ -39,7 +39,6 @@ def siege(
 ) -> Iterator[posting.Siege]:
     world = drafted.copy(tmp_path / "world")
     with x_fake.running() as fake:
-        fake.set(dt.datetime.now(dt.UTC))
         yield posting.Siege(driver=driver, world=world, network=fake, name="X", clock=fake.set)
 
 
@@ -98,7 +97,7 @@ def test_a_disk_that_is_full_when_the_answers_come(
                 full.set()
         return thing != POST or full.wait(100)
 
-    fake.on_ask = ask
+    fake.on_ask = siege.ticking(ask)
     with bots.bot(world, "run") as process:
         assert full.wait(100)
         bots.until(lambda: "cannot be written down yet" in world.log)

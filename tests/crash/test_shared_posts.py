@@ -7,7 +7,6 @@ ledger cannot take it, it is kept until it can.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 import pathlib
 import random
@@ -67,14 +66,12 @@ def siege(
         else:
             network = mastodon_server.Hourly(server)
             url = stack.enter_context(http_server.running(network)).url("")
-        network.set(dt.datetime.now(dt.UTC))
         posting.point_at(world, url)
-        yield (
-            kind,
-            posting.Siege(
-                driver=driver, world=world, network=network, name=kind, clock=network.set
-            ),
+        one = posting.Siege(
+            driver=driver, world=world, network=network, name=kind, clock=network.set
         )
+        network.on_ask = one.ticking(lambda _: True)
+        yield kind, one
 
 
 # --- the database goes away -----------------------------------------------------------------------
@@ -163,7 +160,7 @@ def test_two_bots_one_of_which_is_felled(
             waits = len(asked) > fell_at
         return felled.wait(100) if waits else True
 
-    one.network.on_ask = ask
+    one.network.on_ask = one.ticking(ask)
     with bots.bot(one.world, "run") as first:
         one.approve(posting.POSTS // 2)
         bots.until(lambda: len(asked) > fell_at)
@@ -206,14 +203,13 @@ def test_a_bot_that_stood_still_for_longer_than_its_lease(
             return over.wait(300)
         return True
 
-    one.network.on_ask = ask
+    one.network.on_ask = one.ticking(ask)
     with bots.bot(one.world, "run") as first:
         bots.until(lambda: len(asked) == half)
         assert processes.halt(first.pid)
         assert one.world.post_states()["sending"] == half
         over.set()
         for one.late in (LEASE_OVER, 2 * LEASE_OVER):
-            one.clock(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=one.late))
             assert not other.start(one.world, late=one.late).wait()
         processes.go_on(first.pid)
         bots.until(lambda: "taken over by another worker" in one.world.log)
