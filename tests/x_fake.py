@@ -161,7 +161,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._reset()
             return
         plans = fake.plan if path == "/2/tweets" else fake.plans.get(path, [])
-        plan = plans.pop(0) if plans else "take"
+        with fake.lock:
+            plan = plans.pop(0) if plans else "take"
         if not signed(method, self.path, self.headers.get("Authorization", "")):
             self._answer(401, {"title": "Unauthorized", "detail": "Unauthorized", "status": 401})
         elif plan != "take":

@@ -327,6 +327,25 @@ def until(seen: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+#: States in /proc/net/tcp of a connection that its server has not done with.
+_OPEN = {"01", "03", "08"}  # ESTABLISHED, SYN_RECV, CLOSE_WAIT
+
+
+def calm(port: int) -> None:
+    """Wait until the server at a port has done with all that came in.
+
+    What a killed bot had sent may lie in the kernel, or in a thread that has not had its turn.
+    """
+    local = f":{port:04X}"
+
+    def done() -> bool:
+        lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+        fields = [line.split() for line in lines]
+        return not any(one[1].endswith(local) and one[3] in _OPEN for one in fields)
+
+    until(done)
+
+
 def mail_to(box: postbox.Postbox, *, connections: int = 1) -> dict[str, str]:
     """Return the environment that leads the bot to this postbox."""
     return mail_to_port(box.port, connections=connections)
@@ -391,6 +410,7 @@ class Killer:
 
 def reckon(rows: Sequence[records.Delivery], box: postbox.Postbox) -> Reckoning:
     """Set what the postbox took against the ledger, by Message-ID and by address."""
+    calm(box.port)
     ids, addresses = box.by_id(), box.by_recipient()
     known = {row.message_id for row in rows}
     assert len(known) == len(rows)

@@ -183,17 +183,20 @@ class Siege:
         """Kill it when some request comes up, or a moment later; the server takes it or not.
 
         `requests` is how many each post takes, `pause` the seconds from start to start.  All
-        posts go at once, or five more at each start.
+        posts go at once, or five more at each start.  The first kill comes with a request:
+        a moment later the bot may have done all.
         """
-        some = chance.choice((POSTS, POSTS // 4))
-        for _ in range(KILLS):
+        some, starts = chance.choice((POSTS, POSTS // 4)), 0
+        while starts < KILLS or not self.kills:
             left = POSTS - self.world.post_states()["posted"]
             if not left:
                 break
+            starts += 1
             self.approve(some)
             nth, take = chance.randint(1, requests * min(left, some)), chance.random() < 0.7
             moment = chance.uniform(0.001, 0.05) if chance.random() < 0.3 else 0.0
-            self.run(killer=bots.Killer(nth, take=take, moment=moment))
+            killer = bots.Killer(nth, take=take, moment=moment if self.kills else 0.0)
+            self.run(killer=killer)
             self.late += pause
         assert self.kills
 

@@ -33,6 +33,7 @@ WINDOW = {"before the dot": False, "after 250": True, "while committing": True}
 
 def restart_until_done(driver: bots.Driver, world: bots.World, box: postbox.Postbox) -> None:
     """Run without a kill, and then twice more: nothing may change any more."""
+    bots.calm(box.port)
     box.on_dot = lambda _: True
     environment = bots.mail_to(box)
     assert not driver.start(world, environment=environment).wait()
