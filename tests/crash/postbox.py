@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 #: A gate that nobody opens lets go after this many seconds, so that no thread is left behind.
-LAST = 90.0
+LAST = 300.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,11 @@ from deliverybot.outlets import wire
 
 pytestmark = pytest.mark.timeout(600)
 
-#: Seconds that a network has for one request: more than any test waits for a stop.
+#: Seconds that a network has for one request, as in posting: more than any test waits for a stop.
 TIMEOUT = 300
 STOP = 60
-#: Posts, each of an outlet of its own, and what gives these outlets their time.
+#: Posts, each of an outlet of its own.
 OUTLETS = 4
-PATIENT = {f"DELIVERYBOT_OUTLETS__X{n}__TIMEOUT": str(TIMEOUT) for n in range(OUTLETS)}
 #: Calls of ours that fill a port's queue; and a state in /proc/net/tcp.
 FILLERS, SYN_SENT = 3, "02"
 
@@ -61,7 +60,7 @@ def test_a_stop_while_no_network_answers_the_call(
     world = drafted.copy(tmp_path / "world")
     with silent() as (url, _):
         posting.point_at(world, url)
-        with bots.bot(world, "run", environment=PATIENT) as process:
+        with bots.bot(world, "run") as process:
             bots.until(lambda: calls(url) >= OUTLETS)
             process.send_signal(signal.SIGTERM)
             assert process.wait(STOP) == 0
@@ -83,7 +82,7 @@ def test_a_stop_while_the_first_look_hangs(
         config = (world.folder / "config.toml").read_text()
         killed.write("config.toml", config)
         posting.point_at(killed, url)
-        with bots.bot(killed, "run", environment=PATIENT) as process:
+        with bots.bot(killed, "run") as process:
             bots.until(lambda: calls(url) >= 1)
             process.send_signal(signal.SIGTERM)
             assert process.wait(STOP) == 0

@@ -95,11 +95,11 @@ def test_a_disk_that_is_full_when_the_answers_come(
             if len(brought) == posting.POSTS and not full.is_set():
                 fill(small / "filler")  # all are claimed, none is out
                 full.set()
-        return thing != POST or full.wait(100)
+        return thing != POST or full.wait(300)
 
     fake.on_ask = siege.ticking(ask)
     with bots.bot(world, "run") as process:
-        assert full.wait(100)
+        assert full.wait(300)
         bots.until(lambda: "cannot be written down yet" in world.log)
         bots.until(lambda: "no room on the disk" in world.log)
         assert process.poll() is None

@@ -122,11 +122,11 @@ def test_a_server_that_is_stopped_after_the_post_and_started_again(
                 if len(brought) == posting.POSTS and not down.is_set():
                     cluster.stop()  # all are claimed, none is out
                     down.set()
-            return thing != POST["x"] or down.wait(100)
+            return thing != POST["x"] or down.wait(300)
 
         fake.on_ask = ask
         with bots.bot(world, "run") as process:
-            assert down.wait(100)
+            assert down.wait(300)
             bots.until(lambda: len(fake.posts) == posting.POSTS)
             bots.until(lambda: "cannot be written down yet" in world.log)
             assert process.poll() is None
@@ -158,7 +158,7 @@ def test_two_bots_one_of_which_is_felled(
         with lock:
             asked.append(thing)
             waits = len(asked) > fell_at
-        return felled.wait(100) if waits else True
+        return felled.wait(300) if waits else True
 
     one.network.on_ask = one.ticking(ask)
     with bots.bot(one.world, "run") as first:

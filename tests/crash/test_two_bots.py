@@ -14,6 +14,8 @@ import pytest
 import postgres
 from crash import bots, postbox
 
+#: Seconds: a machine may have more to do.
+pytestmark = pytest.mark.timeout(600)
 #: Beyond every lease.
 HOURS = 7200.0
 

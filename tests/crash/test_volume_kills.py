@@ -16,13 +16,15 @@ import pytest
 
 from crash import bots, processes
 
+#: Seconds: each is one run after the other on a machine that may have more to do.
+pytestmark = pytest.mark.timeout(600)
 #: Twelve full volumes and half a one.
 SIZE, FULL, SIGNERS = 400, 12, 5_000
 #: Kills of each kind at least; two kinds of them.
 KILLS = 21
 BENCH, PLATE = "deliverybot.pdf.bench", "deliverybot.pdf.plate"
 #: As in test_stop.
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ PLANS = ("take", "take", "take", "limited", "html_503", "drop")
 @pytest.fixture(scope="session")
 def drafted(driver: bots.Driver, tmp_path_factory: pytest.TempPathFactory) -> bots.World:
     folder = tmp_path_factory.mktemp("x") / "world"
-    return posting.make(driver, folder, "x", x_fake.KEYS, more="timeout = 300\n")
+    return posting.make(driver, folder, "x", x_fake.KEYS)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_stop_while_x_has_the_request_leaves_a_named_doubt(siege: posting.Sieg
     fake.lag, fake.on_ask = None, hang
     try:
         with bots.bot(siege.world, "run") as process:
-            assert asked.wait(100)
+            assert asked.wait(300)
             process.send_signal(signal.SIGTERM)
             assert process.wait(100) == 0  # long before X's time is over
         assert siege.world.post_states() == {"unsure": posting.POSTS}
