@@ -9,11 +9,19 @@ from collections.abc import Iterator
 
 import pytest
 
+import http_server
 import postgres
 from deliverybot import ledger
 
 # A shell that starts the run in the background lets it ignore Ctrl-C, and what it starts, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port where every call is refused."""
+    with http_server.nobody() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

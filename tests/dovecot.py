@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+import http_server
 import smtp_server
 
 PASSWORD = 'all "good\\ things$ gr\u00fcn'
@@ -110,12 +111,12 @@ def running() -> Iterator[Server]:
     if program is None:
         raise FileNotFoundError("no Dovecot is installed: `make setup` installs it")
     home = pathlib.Path(tempfile.mkdtemp(prefix="deliverybot-imap-"))
+    command = [program, "-F", "-c", str(home / "dovecot.conf")]
     try:
-        server = _prepared(home)
-        command = [program, "-F", "-c", str(home / "dovecot.conf")]
-        log = (home / "output").open("wb")
         with (
-            log,
+            http_server.held_ports(2) as (plain, safe),
+            contextlib.nullcontext(_prepared(home, plain, safe)) as server,
+            (home / "output").open("wb") as log,
             subprocess.Popen(
                 ["setpriv", "--pdeathsig=TERM", "--", *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -131,13 +132,12 @@ def running() -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _prepared(home: pathlib.Path) -> Server:
+def _prepared(home: pathlib.Path, plain: int, safe: int) -> Server:
     root = os.geteuid() == 0
     me = pwd.getpwuid(os.geteuid())
     # Dovecot gives no mail to root; nobody owns nothing else here.
     owner = pwd.getpwnam("nobody") if root else me
     home.chmod(0o755)
-    plain, safe = free_ports(2)
     _, context = smtp_server.certificate(home, "IP:127.0.0.1")
     (home / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n", encoding="utf-8")
     (home / "users").chmod(0o644)
@@ -154,15 +154,6 @@ def _prepared(home: pathlib.Path) -> Server:
     return Server(
         home=home, plain=plain, safe=safe, context=context, owner=(owner.pw_uid, owner.pw_gid)
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def _wait_until_ready(server: Server, process: subprocess.Popen[bytes]) -> None:

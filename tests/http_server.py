@@ -148,16 +148,37 @@ def deaf(calls: int = 3) -> Iterator[socket.socket]:
         yield server
 
 
+@contextlib.contextmanager
+def nobody() -> Iterator[int]:
+    """A port where every call is refused; it is held, so that nobody else listens there soon."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
+
+
+@contextlib.contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Give ports on loopback for servers that set SO_REUSEADDR; nobody else is given them."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", 0))
+        yield [int(one.getsockname()[1]) for one in sockets]
+
+
 def redirect(target: str, status: int = 302) -> Answer:
     return Answer(status=status, headers={"Location": target})
 
 
 def in_turn(*replies: Reply | Handler) -> Handler:
     """Answer with each in turn; the last one stays."""
-    left = list(replies)
+    left, lock = list(replies), threading.Lock()
 
     def answer(request: Request) -> Reply:
-        return _resolve(left.pop(0) if len(left) > 1 else left[0], request)
+        with lock:
+            found = left.pop(0) if len(left) > 1 else left[0]
+        return _resolve(found, request)
 
     return answer
 
@@ -198,11 +219,17 @@ class Server:
         found = self.answers.get(request.path)
         return Answer(status=404) if found is None else _resolve(found, request)
 
-    def wait_for(self, count: int, seconds: float = 20) -> None:
+    def wait_for(self, count: int, seconds: float = 60) -> None:
         """Wait until so many requests have come."""
         with self._came:
             if not self._came.wait_for(lambda: len(self.requests) >= count, seconds):
                 raise TimeoutError(f"{len(self.requests)} requests came, not {count}")
+
+    def connected(self) -> int:
+        """Count a connection; return its number."""
+        with self._came:
+            self.connections += 1
+            return self.connections
 
     def note(self, request: Request) -> None:
         with self._came:
@@ -265,11 +292,10 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     timeout = 30
 
     def setup(self) -> None:
-        self.server.ours.connections += 1
+        self._number = self.server.ours.connected()
         if self.server.ours.tls is not None:
             self.request = self.server.ours.tls.wrap_socket(self.request, server_side=True)
         super().setup()
-        self._number = self.server.ours.connections
 
     def finish(self) -> None:
         try:

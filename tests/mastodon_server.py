@@ -27,18 +27,17 @@ TOKEN = "mock_token"
 @contextlib.contextmanager
 def running() -> Iterator[str]:
     """Run a server until the block ends; gives its address.  Nothing is kept on disk."""
+    command = (sys.executable, "-m", "mastodon_mock", "serve", "--in-memory")
     silent = subprocess.DEVNULL
     with contextlib.ExitStack() as stack:
-        # It stays bound: the kernel gives its number to nobody, but to who names it, as uvicorn.
-        reserved = stack.enter_context(socket.socket())
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-        command = (
-            *(sys.executable, "-m", "mastodon_mock", "serve", "--in-memory"),
-            *("--port", str(port), "--log-level", "error"),
+        (port,) = stack.enter_context(http_server.held_ports(1))
+        server = stack.enter_context(
+            subprocess.Popen(
+                [*command, "--port", str(port), "--log-level", "error"],
+                stdout=silent,
+                stderr=silent,
+            )
         )
-        server = stack.enter_context(subprocess.Popen(command, stdout=silent, stderr=silent))
         stack.callback(server.kill)
         while True:
             assert server.poll() is None, "the server has ended"

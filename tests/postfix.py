@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-import dovecot
+import http_server
 import smtp_server
 
 START_SECONDS = 60.0
@@ -147,10 +147,10 @@ def running(*addresses: str) -> Iterator[Server]:
         raise FileNotFoundError("no Postfix is installed: `make setup` installs it")
     home = pathlib.Path(tempfile.mkdtemp(prefix="deliverybot-smtp-"))
     try:
-        server = _prepared(home, addresses)
-        output = (home / "output").open("wb")
         with (
-            output,
+            http_server.held_ports(1) as (port,),
+            contextlib.nullcontext(_prepared(home, addresses, port)) as server,
+            (home / "output").open("wb") as output,
             subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig=TERM", "--"),
@@ -173,10 +173,9 @@ def running(*addresses: str) -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _prepared(home: pathlib.Path, addresses: tuple[str, ...]) -> Server:
+def _prepared(home: pathlib.Path, addresses: tuple[str, ...], port: int) -> Server:
     home.chmod(0o755)
     nobody, postfix = pwd.getpwnam("nobody"), pwd.getpwnam("postfix")
-    (port,) = dovecot.free_ports(1)
     _, context = smtp_server.certificate(home, "IP:127.0.0.1")
     for name in ("etc", "queue", "data", "log", "mail"):
         (home / name).mkdir()

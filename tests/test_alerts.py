@@ -14,7 +14,6 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -424,14 +423,11 @@ def test_nobody_is_told_without_addresses(bot: test_cli.Bot, server: http_server
 
 
 async def test_a_server_that_is_down_is_told_later_and_nothing_is_lost(
-    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, closed_port: int
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     clock = build.Clock()
     plan = build.campaign(tmp_path, posts=(), targets=("ceo", "chair"))
-    settings = load(tmp_path, '[alerts]\nafter = "0s"\n', DELIVERYBOT_ALERTS__URLS=url(port))
+    settings = load(tmp_path, '[alerts]\nafter = "0s"\n', DELIVERYBOT_ALERTS__URLS=url(closed_port))
     with contextlib.closing(ledger.open_ledger(settings.database_url)) as book:
         build.grow(book, plan, 100)
         build.put(book, "delivery", 1, state="held")
@@ -591,8 +587,9 @@ async def test_where_no_process_can_be_started_it_is_tried_again(
 ) -> None:
     """As where each file that one may open is open: `tell` goes on with the other addresses."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    lowest = os.dup(0)  # of those that are free: the open ones may have gaps between them
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         why = await messenger.send(url(server.port), things.trial("Example"))
         known = await messenger.known([url(server.port)])

@@ -264,7 +264,7 @@ async def test_a_look_without_an_answer_knows_nothing(
 async def test_a_stop_ends_the_wait(pds: bluesky_server.Pds, tmp_path: pathlib.Path) -> None:
     with bluesky_server.running(pds) as (wire, url):
         wire.plan = ["hang"]
-        there = threading.Event()
+        there, before = threading.Event(), set(threading.enumerate())
 
         def asked(method: str) -> bool:
             if method == PUT:
@@ -278,14 +278,15 @@ async def test_a_stop_ends_the_wait(pds: bluesky_server.Pds, tmp_path: pathlib.P
         with pytest.raises(asyncio.CancelledError):
             await trying
         # The thread has ended, too; it would wait for hours.
-        await asyncio.get_running_loop().shutdown_default_executor()
+        for one in set(threading.enumerate()) - before:
+            if one.name == "outlet":
+                await asyncio.to_thread(one.join)
         assert pds.asked == [SESSION, PUT]
 
 
 async def test_nobody_there_is_for_later(tmp_path: pathlib.Path) -> None:
-    with http_server.running({}) as running:
-        url = running.url("")
-    reply = await account(tmp_path, url).publish(draft())
+    with http_server.nobody() as port:
+        reply = await account(tmp_path, f"http://127.0.0.1:{port}").publish(draft())
     assert (reply.outcome, reply.account) == (LATER, False)
 
 

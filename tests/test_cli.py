@@ -12,7 +12,6 @@ import pty
 import re
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -713,10 +712,7 @@ def test_an_output_that_nobody_reads_is_no_fault_of_ours(ran: Bot) -> None:
 # --- secrets ------------------------------------------------------------------------------------
 
 
-def test_no_secret_is_ever_printed_or_kept(bot: Bot) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_no_secret_is_ever_printed_or_kept(bot: Bot, closed_port: int) -> None:
     secrets = bot.place / "secrets"
     secrets.mkdir()
     for key in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
@@ -725,11 +721,11 @@ def test_no_secret_is_ever_printed_or_kept(bot: Bot) -> None:
     bot.edit(
         "config.toml",
         'transport = "folder"',
-        f'transport = "smtp"\nhost = "127.0.0.1"\nport = {port}\nusername = "letters"\n#',
+        f'transport = "smtp"\nhost = "127.0.0.1"\nport = {closed_port}\nusername = "letters"\n#',
     )
     bot.edit(
         "config.toml", "[outlets.news]",
-        f'[outlets.x-main]\nkind = "x"\napi = "http://127.0.0.1:{port}"\n[outlets.news]',
+        f'[outlets.x-main]\nkind = "x"\napi = "http://127.0.0.1:{closed_port}"\n[outlets.news]',
     )  # fmt: skip
     mail = {"DELIVERYBOT_MAIL__PASSWORD": SECRET}
     said = ""
@@ -744,7 +740,11 @@ def test_no_secret_is_ever_printed_or_kept(bot: Bot) -> None:
         (["status"], 2, mail | {"DELIVERYBOT_MAIL__PORT": SECRET + "x"}),
         (["status"], 2, {"DELIVERYBOT_MAIL": '{"password": "' + SECRET}),
         (["status"], 2, mail | {"DELIVERYBOT_DATABASE": f"mysql://u:{SECRET}@h/db"}),
-        (["status"], 1, {"DELIVERYBOT_DATABASE": f"postgresql://u:{SECRET}@127.0.0.1:{port}/db"}),
+        (
+            ["status"],
+            1,
+            {"DELIVERYBOT_DATABASE": f"postgresql://u:{SECRET}@127.0.0.1:{closed_port}/db"},
+        ),
     ):
         done = subprocess.run(
             [*COMMAND, *words], cwd=bot.place, env=environment(**more),

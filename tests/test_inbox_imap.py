@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import dovecot
+import http_server
 import smtp_server
 from deliverybot import inbox, mailboxes
 from deliverybot.inbox import imap
@@ -171,8 +172,7 @@ def test_check_says_that_it_can_be_read(server: dovecot.Server) -> None:
 
 
 def test_a_port_where_nobody_listens(server: dovecot.Server) -> None:
-    (port,) = dovecot.free_ports(1)
-    with pytest.raises(inbox.Failed, match="refused"):
+    with http_server.nobody() as port, pytest.raises(inbox.Failed, match="refused"):
         imap.Imap(options(port, security="none")).fetch("")
 
 
@@ -252,7 +252,7 @@ def test_a_server_that_lies_is_a_mailbox_that_fails(answers: dict[str, bytes]) -
 def test_a_server_that_says_the_password_back(before: bytes, said: bytes) -> None:
     """Whole or in base64; and no half of it is left where the words are cut."""
     liar = Liar(LOGIN=b"* BYE " + before + said + b" is wrong\r\n!")
-    one = imap.Imap(options(liar.port, security="none", password="s3cret-word", timeout=2.0))
+    one = imap.Imap(options(liar.port, security="none", password="s3cret-word"))
     with pytest.raises(inbox.Failed) as caught:
         one.fetch("")
     assert said[:5].decode() not in str(caught.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import build
+import http_server
 import smtp_server
 import smtp_tools
 from deliverybot import mail, model
@@ -20,9 +21,8 @@ TAKEN = b"250 2.0.0 taken\r\n"
 
 
 async def test_a_port_without_a_server_is_for_later() -> None:
-    with smtp_server.running() as server:
-        pass
-    handed = await smtp_tools.attempt(server)
+    with http_server.nobody() as port:
+        handed = await smtp_tools.hand_over(smtp.Courier(smtp_tools.mail_settings(port)))
     assert (handed.reply.outcome, handed.reply.phase) == (LATER, "connect")
 
 

@@ -340,9 +340,9 @@ async def test_no_answer_in_time_is_unsure(server: str, tmp_path: pathlib.Path) 
 
 
 async def test_nobody_there_is_for_later(tmp_path: pathlib.Path) -> None:
-    with http_server.running({}) as running:
-        url = running.url("")
-    assert (await account(tmp_path, url).publish(draft())).outcome is LATER
+    with http_server.nobody() as port:
+        reply = await account(tmp_path, f"http://127.0.0.1:{port}").publish(draft())
+    assert reply.outcome is LATER
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,8 @@ def answers(
 def served(kind: str, words: str) -> Iterator[str]:
     """Give the address of a server that does to a post what the words say."""
     if words == NOBODY:
-        with http_server.running({}) as gone:
-            address = gone.url("")
-        yield address
+        with http_server.nobody() as gone:
+            yield f"http://127.0.0.1:{gone}"
     elif words == DEAF:
         with http_server.deaf() as port:
             yield f"http://127.0.0.1:{port.getsockname()[1]}"

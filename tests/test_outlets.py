@@ -219,9 +219,9 @@ async def test_no_answer_in_time_is_unsure(
 
 
 async def test_no_server_is_for_later(tmp_path: Path) -> None:
-    with x_fake.running() as fake:
-        pass
-    assert (await x_outlet(fake, tmp_path).publish(draft())).outcome is LATER
+    with http_server.nobody() as port:
+        outlet = outlets.open_outlet("x-main", settings(tmp_path, api=f"http://127.0.0.1:{port}"))
+        assert (await outlet.publish(draft())).outcome is LATER
 
 
 async def test_a_server_that_does_not_speak_tls_is_for_later(tmp_path: Path) -> None:

@@ -105,9 +105,9 @@ async def test_no_answer_in_time_is_unsure(tmp_path: pathlib.Path) -> None:
 
 
 async def test_nobody_there_is_for_later(tmp_path: pathlib.Path) -> None:
-    with http_server.running({}) as server:
-        url = server.url("/")
-    assert (await outlet(tmp_path, url).publish(draft())).outcome is LATER
+    with http_server.nobody() as port:
+        reply = await outlet(tmp_path, f"http://127.0.0.1:{port}/").publish(draft())
+    assert reply.outcome is LATER
 
 
 async def test_only_who_answers_can_promise_that_the_same_is_the_same(

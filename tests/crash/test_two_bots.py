@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pathlib
 import random
-import socket
 
 import pytest
 
+import http_server
 import postgres
 from crash import bots, postbox
 
@@ -28,9 +28,8 @@ def rendered(
     folder = tmp_path_factory.mktemp("rendered") / "world"
     world = bots.make(folder, database=postgres.fresh_database(postgres_url))
     # Nobody listens there, nor can anybody: the letters are rendered and approved, and stay.
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        closed = bots.mail_to_port(nobody.getsockname()[1])
+    with http_server.nobody() as port:
+        closed = bots.mail_to_port(port)
         assert not driver.start(world, environment=closed).wait()
     assert world.states() == {"approved": bots.TARGETS}
     return world
