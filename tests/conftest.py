@@ -7,6 +7,7 @@ import pathlib
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 import http_server
@@ -15,6 +16,15 @@ from deliverybot import ledger
 
 # A shell that starts the run in the background lets it ignore Ctrl-C, and what it starts, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What an example may cost and how fast examples are found is the machine's business.
+hypothesis.settings.register_profile(
+    "patient",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -286,7 +286,9 @@ STATES = [state for state in model.Signature if state != model.Signature.ERASED]
 
 @pytest.mark.parametrize("database", DATABASES)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(
@@ -751,7 +753,9 @@ SAID = st.builds(
 
 @pytest.mark.parametrize("database", DATABASES)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(

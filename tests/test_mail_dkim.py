@@ -153,7 +153,9 @@ def test_a_retry_has_the_same_signature(tmp_path: Path, signers: tuple[dkim.Sign
 
 @hypothesis.settings(
     deadline=None, max_examples=60, database=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow,
+    ],
 )  # fmt: skip
 @hypothesis.given(place=st.integers(0, 10**9), flip=st.integers(1, 255))
 def test_a_changed_byte_of_the_body_fails(

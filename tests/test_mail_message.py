@@ -185,7 +185,10 @@ def test_every_script_survives_in_names_and_subject(letter: message.Letter, valu
     deadline=None,
     max_examples=150,
     database=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
 )
 @hypothesis.given(name=st.sampled_from(["from_name", "to_name", "subject"]), value=st.text())
 def test_any_text_is_refused_or_comes_through(

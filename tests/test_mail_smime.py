@@ -185,7 +185,9 @@ def test_dkim_signs_what_is_signed(
 
 @hypothesis.settings(
     deadline=None, max_examples=60, database=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow,
+    ],
 )  # fmt: skip
 @hypothesis.given(place=st.integers(0, 10**9), flip=st.integers(1, 255))
 def test_a_changed_byte_of_the_body_fails(

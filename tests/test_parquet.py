@@ -209,8 +209,11 @@ def test_rows_that_do_not_count_are_passed_over(folder: pathlib.Path, file: path
 
 def children() -> list[int]:
     """The processes that we have started."""
-    tasks = pathlib.Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    return [int(pid) for task in tasks for pid in task.read_text().split()]
+    found: list[int] = []
+    for task in pathlib.Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile has started nobody
+            found += map(int, task.read_text().split())
+    return found
 
 
 def reading_child() -> int:
@@ -499,7 +502,9 @@ def test_too_many_columns(folder: pathlib.Path, file: pathlib.Path) -> None:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     flips=st.lists(
