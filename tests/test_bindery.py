@@ -490,7 +490,7 @@ async def test_signers_that_cannot_be_read_end_the_work_at_once(bench: Bench) ->
         raise errors.LedgerError("the database is gone")
 
     with pytest.raises(errors.LedgerError, match="the database is gone"):
-        await asyncio.wait_for(bench.typeset(failing()), timeout=20)
+        await asyncio.wait_for(bench.typeset(failing()), timeout=60)
     assert [made.last for made in bench.made] in ([], [100]), "none that is not full"
 
 

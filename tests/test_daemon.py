@@ -132,13 +132,15 @@ async def test_once_that_is_stopped_ends_the_reading_behind_its_batch(here: Inst
         halting = Halting()
         known = {one.slug: one for one in here.known}
         works = steps.Works(book, here.settings, known, clock=here.clock, reporter=halting)
+        before = set(threading.enumerate())
         task = asyncio.create_task(daemon.once(works))
         assert await asyncio.to_thread(halting.read.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         halting.go.set()
-        (reader,) = (one for one in threading.enumerate() if one.name == "reading faces")
+        new = set(threading.enumerate()) - before
+        (reader,) = (one for one in new if one.name == "reading faces")
         await asyncio.to_thread(reader.join, 60)
         assert book.signatures.listed("faces", 20_000) == 10_000
 
@@ -428,7 +430,7 @@ def test_run_takes_what_comes_and_reacts_to_an_approval_from_elsewhere(
         approve(world, environment)
         bots.until(lambda: world.states() == {"sent": 1})
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert len(box.taken) == 1
     assert world.audit_is_whole()
 

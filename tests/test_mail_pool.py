@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -24,9 +25,13 @@ def verbs(server: smtp_server.Server) -> list[bytes]:
 
 @contextlib.asynccontextmanager
 async def opened(
-    server: smtp_server.Server, *, idle: float = pool.IDLE, **settings: object
+    server: smtp_server.Server,
+    *,
+    idle: float = pool.IDLE,
+    clock: Callable[[], float] = time.monotonic,
+    **settings: object,
 ) -> AsyncIterator[pool.Pool]:
-    one = pool.Pool(smtp_tools.mail_settings(server.port, **settings), idle=idle)
+    one = pool.Pool(smtp_tools.mail_settings(server.port, **settings), idle=idle, clock=clock)
     try:
         yield one
     finally:
@@ -75,10 +80,14 @@ async def test_an_idle_connection_takes_leave_and_the_next_letter_opens_another(
 
 async def test_a_connection_in_use_is_not_idle() -> None:
     with smtp_server.running() as server:
-        async with opened(server, idle=0.2) as one:
-            for _ in range(30):
+        hurry = smtp_tools.Hurry(server)
+        async with opened(server, idle=60, clock=hurry.loop.time) as one:
+            for _ in range(6):
                 await smtp_tools.hand_over(one)
-                await asyncio.sleep(0.01)
+                hurry.ahead += 40
+                # Time for what closes idle connections to look, and to look again.
+                for _ in range(50):
+                    await asyncio.sleep(0)
         assert server.connections == 1
 
 

@@ -28,10 +28,10 @@ def running(app: types.ASGIApp, settings: listening.Web) -> Iterator[tuple[str, 
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert up.wait(30)
+    assert up.wait(60)
     try:
         yield places[0]
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()

@@ -137,6 +137,7 @@ def signed(method: str, path: str, header: str) -> bool:
 class _Server(http.server.ThreadingHTTPServer):
     fake: Fake
     daemon_threads = False
+    request_queue_size = 64
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
