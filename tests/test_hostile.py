@@ -545,9 +545,7 @@ def test_a_reply_keeps_its_words_without_a_password() -> None:
 async def test_a_broken_challenge_is_an_answer_not_a_crash(challenge: str) -> None:
     script = {"auth": challenge.encode() + b"\r\n"}
     with smtp_server.running(script, extensions=("AUTH CRAM-MD5",)) as server:
-        hurried = await smtp_tools.attempt(
-            server, username="letters", password=PASSWORD, timeouts={"command": 1}
-        )
+        hurried = await smtp_tools.attempt(server, username="letters", password=PASSWORD)
     assert (hurried.reply.phase, hurried.announced) == ("auth", 0)
     assert PASSWORD not in str(hurried.reply)
 

@@ -266,7 +266,7 @@ async def test_an_older_post_under_the_key_is_not_ours(
 
 
 async def test_a_full_page_of_newer_posts_proves_nothing(tmp_path: pathlib.Path) -> None:
-    made = "2026-11-25T12:00:00.000Z"
+    made = f"{NOW + dt.timedelta(days=1, hours=21):%Y-%m-%dT%H:%M:%S.000Z}"
     page = [{"content": f"<p>{n}</p>", "created_at": made, "url": "u"} for n in range(40)]
     answers = {
         "/api/v1/accounts/verify_credentials": http_server.json({"id": "1", "acct": "a"}),
