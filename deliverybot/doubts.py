@@ -17,14 +17,19 @@ async def look(
     """Ask the network for a post; an outlet that fails at that knows nothing.
 
     Two milestones, or two campaigns, may be told in the same words within
-    minutes: what is another post by the ledger says nothing of this one.
+    minutes: what is another post by the ledger says nothing of this one.  Nor
+    does it that another account has no such post.
     """
+    moved = book.news.moved(row)
     found, trouble = await asking.find(outlet, post)
     if trouble:
         log.warning("post %s: %s cannot say: it %s", post.key, outlet.name, trouble)
     if found.there and found.url and book.news.anothers(found.url, row):
         log.warning("post %s: %s shows an equal one, which is another's", post.key, outlet.name)
-        return dataclasses.replace(found, there=None, url="")
+        found = dataclasses.replace(found, there=None, url="")
+    if moved and not found.there:
+        log.warning("post %s: %s is not the account that it may be on", post.key, outlet.name)
+        return outlets.Evidence(there=None)
     return found
 
 

@@ -18,6 +18,14 @@ from deliverybot import faults, values
 _Secret = pydantic.SecretStr
 #: Dollars that a network charges for one post.
 _Price = Annotated[float, pydantic.Field(ge=0, le=1000)]
+#: By kind, the fields that say whose account it is.
+_ACCOUNT = {
+    "folder": (),
+    "x": ("api", "access_token"),
+    "mastodon": ("api", "access_token"),
+    "bluesky": ("api", "handle"),
+    "webhook": ("url",),
+}
 #: Seconds, a day at most: what is longer overflows somewhere.
 _Above0 = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -50,6 +58,17 @@ def secret_names(section: object) -> Iterator[str]:
     for name, value in dict(section).items() if isinstance(section, pydantic.BaseModel) else ():
         if isinstance(value, pydantic.SecretStr) and value.get_secret_value():
             yield name
+
+
+def account(section: pydantic.BaseModel) -> str:
+    """Return what tells the account of a section from another, with secrets: never to be shown.
+
+    Of a kind that somebody else wrote it is all that the section says.
+    """
+    fields = dict(section)
+    names = _ACCOUNT.get(str(fields.get("kind")), tuple(fields))
+    told = [(name, fields[name]) for name in ("kind", *names)]
+    return repr([*((name, str(value)) for name, value in told), *secrets(dict(told))])
 
 
 def bluesky_handle(text: str) -> str:

@@ -227,6 +227,7 @@ def _taken(book: ledger.Ledger, row: records.Post, desk: Desk) -> _Try | None:
         return None
     if not _affordable(book, row, cost, desk, now):
         return None
+    rests.note_account(book, outlet, now)
     past, why = _past(book, row, desk, now)
     return _Try(outlet=outlet, row=row, post=post, cost=cost, past=past, why=why)
 

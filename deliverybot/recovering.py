@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 import logging
 
-from deliverybot import doubts, errors, ledger, model, outlets, posts, publishing, settling
+from deliverybot import doubts, errors, ledger, model, outlets, posts, publishing, rests, settling
 from deliverybot.ledger import queue, records
 
 log = logging.getLogger(__name__)
@@ -102,4 +102,5 @@ async def _found(book: ledger.Ledger, row: records.Post, desk: publishing.Desk) 
     except errors.DeliverybotError as error:
         log.warning("post %d: %s", row.id, error)
         return outlets.Evidence(there=None)
+    rests.note_account(book, outlet, desk.clock())
     return await doubts.look(book, row, outlet, posts.draft(book, row))

@@ -52,8 +52,17 @@ def section_hash(book: ledger.Ledger, settings: config.Settings, name: str) -> s
     section = settings.outlets.get(name)
     told = {} if section is None else section.model_dump()
     plain = [*sorted(told.items()), *networks.secrets(section)]
+    return _hash(book, repr(plain))
+
+
+def note_account(book: ledger.Ledger, outlet: outlets.Outlet, now: dt.datetime) -> None:
+    """Keep which account an outlet is: what another one shows says nothing of a post in doubt."""
+    book.news.account(outlet.name, _hash(book, networks.account(outlet.section)), now)
+
+
+def _hash(book: ledger.Ledger, plain: str) -> str:
     key = hashlib.blake2b(book.secret).digest()
-    return hashlib.blake2b(repr(plain).encode(), key=key).hexdigest()[:64]
+    return hashlib.blake2b(plain.encode(), key=key).hexdigest()[:64]
 
 
 def note(

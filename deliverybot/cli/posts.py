@@ -224,7 +224,8 @@ def posts_resolve(call: out.Call, ident: int, posted: str | None, again: bool, w
     if posted:
         values |= {"url": posted, "posted_at": row.handed_at or now}
     else:
-        values |= {"next_try": None}
+        # What was before is answered: what may be there is there since now at the earliest.
+        values |= {"next_try": None, "handed_at": now}
     reason = why or "resolved by hand: " + ("posted" if posted else "again")
     new = "posted" if posted else "retrying"
     book.posts.move(row, new, who=out.person(), why=reason, now=now, values=values)

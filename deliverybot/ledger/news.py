@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import json
 
 import sqlalchemy as sa
 
 from deliverybot.ledger import correspondence, records, store, tables
 
 _P, _R = correspondence.pictures, correspondence.rests
+#: Under it: of each outlet its account, as a hash, and since when, empty for always.
+_ACCOUNTS = "accounts"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,25 @@ class News:
         with self._db.read() as tx:
             return tx.scalar(query.limit(1)) is not None
 
+    def account(self, outlet: str, account: str, now: dt.datetime) -> None:
+        """Keep which account an outlet is, and since when it is another one than before."""
+        with self._db.read() as tx:
+            if _accounts(tx).get(outlet, ("", ""))[0] == account:
+                return
+        with self._db.change() as tx:
+            kept = _accounts(tx)
+            old = store.entry(tx, _ACCOUNTS)
+            since = now.isoformat() if outlet in kept else ""
+            kept[outlet] = (account, since)
+            store.swap(tx, _ACCOUNTS, old, json.dumps(kept))
+
+    def moved(self, row: records.Post) -> bool:
+        """Tell whether an outlet is another account by now than when a post may have left."""
+        with self._db.read() as tx:
+            since = _accounts(tx).get(row.outlet, ("", ""))[1]
+        when = dt.datetime.fromisoformat(since) if since else None
+        return when is not None and row.handed_at is not None and row.handed_at < when
+
     def rests(self) -> dict[str, Rest]:
         """Return the outlets that are left alone, by name, whether or not their time is over."""
         with self._db.read() as tx:
@@ -111,6 +133,13 @@ class News:
         store.record(
             tx, at=now, who=who, thing="outlet", ref=outlet, campaign="", old=old, new=new, why=why
         )
+
+
+def _accounts(tx: sa.Connection) -> dict[str, tuple[str, str]]:
+    return {
+        name: (account, since)
+        for name, (account, since) in json.loads(store.entry(tx, _ACCOUNTS) or "{}").items()
+    }
 
 
 def _kind(rest: Rest) -> str:

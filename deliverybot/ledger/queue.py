@@ -214,8 +214,8 @@ class Queue(rows.Rows[rows.Row]):
                 "next_try": None,
             }
             if self._thing == "post":
-                # A post has no dot to hold: from here on it may be there.
-                values["handed_at"] = now
+                # A post has no dot to hold: from here on it may be there, if not from before.
+                values["handed_at"] = current.handed_at or now
             self._move(tx, current, "sending", values, who=owner, why="claimed", now=now)
             return Claim(id=row.id, fence=current.fence + 1, at=now)
 
