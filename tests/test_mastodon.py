@@ -430,6 +430,7 @@ async def test_check_says_what_is_missing(server: str, tmp_path: pathlib.Path) -
     with http_server.running(lambda _: said(401, "The access token is invalid")) as running:
         (fault,) = await account(tmp_path, running.url("")).check()
     assert (fault.level, "401" in fault.what) == ("fault", True)
+    assert "outlets__toots__access_token" in fault.hint
 
 
 @pytest.mark.parametrize("token", ["", "two\nlines", "two words", "世界", "x" * 9000])

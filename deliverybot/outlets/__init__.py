@@ -171,7 +171,7 @@ def secret_hint(name: str, *keys: str) -> str:
     variable = f"DELIVERYBOT_{secret_file(name, keys[0])}".upper()
     one = len(keys) == 1
     return (
-        f"put {'it' if one else 'each'} into a file of secrets_dir: {files}; "
+        f"put {'it' if one else 'each'} alone into a file of secrets_dir: {files}; "
         f"or into the environment{':' if one else ', such as'} {variable}"
     )
 

@@ -115,8 +115,9 @@ class Mastodon(outlets.Outlet):
     def _missing(self) -> str:
         if not self._token():
             return f"outlet {self.name} has no access_token"
-        fits = wire.is_token(self._token())
-        return "" if fits else f"outlet {self.name} has an access_token that is none"
+        if not wire.is_token(self._token()):
+            return f"the access_token of outlet {self.name} has blanks or other letters in it"
+        return ""
 
     def _client(self, door: wire.Door) -> mastodon.Mastodon:
         session = requests.Session()
@@ -264,8 +265,10 @@ class Mastodon(outlets.Outlet):
         reply = self._read(door, lambda content: (str(content.get("acct") or ""), ""))
         if not reply.done:
             what = f"outlet {self.name} cannot be used: {reply}"
-            hint = "the token needs the scopes read:accounts, read:statuses, write:statuses and "
-            hint += "write:media"
+            secret = outlets.secret_file(self.name, "access_token")
+            hint = f"compare api with the server's address, and {secret} with its token; "
+            hint += "the scopes that it needs are read:accounts, read:statuses, "
+            hint += "write:statuses and write:media"
             return [errors.Fault(level="fault", what=what, hint=hint)]
         found = [errors.Fault(level="ok", what=f"outlet {self.name} posts as @{reply.text}")]
         with contextlib.suppress(wire.NoAnswer, mastodon.MastodonError):
