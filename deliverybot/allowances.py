@@ -110,7 +110,7 @@ def never(campaign: campaigns.Campaign, rule: rules.PostRules, cost: int) -> lis
     what = f"a post on {rule.outlet} costs {money(cost)}, and {money(rule.most_spent)} is all that"
     what += " this campaign may spend there"
     hint = f'raise it: spend = "{money(cost)[1:].replace(",", "")}" pays for one post'
-    return [errors.Fault(level="fault", what=what, hint=hint, file=str(campaign.file))]
+    return [campaigns.overspent(campaign, rule, what, hint)]
 
 
 def spent(rows: Iterable[records.Post]) -> dict[str, int]:

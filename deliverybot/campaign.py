@@ -260,6 +260,14 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
     return found
 
 
+def overspent(campaign: Campaign, rule: PostRules, what: str, hint: str) -> errors.Fault:
+    """Return a fault at the `spend` of a section [[posts]]."""
+    origin = faults.Origin(
+        file=str(campaign.file), text=places.read(campaign.file), data={}, model=Campaign
+    )
+    return origin.fault(("posts", campaign.posts.index(rule), "spend"), what, hint)
+
+
 def absent(campaign: Campaign, look: Callable[[str], errors.Fault | None]) -> list[errors.Fault]:
     """Name each section [[posts]] whose template `look` does not find."""
     origin = faults.Origin(

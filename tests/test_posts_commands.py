@@ -133,9 +133,15 @@ def test_preview_shows_what_is_to_come_and_what_it_costs(bot: test_cli.Bot) -> N
     )
 
 
+def _line_of(bot: test_cli.Bot, start: str) -> int:
+    lines = (bot.place / test_cli.CAMPAIGN).read_text().splitlines()
+    return next(n for n, line in enumerate(lines, 1) if line.startswith(start))
+
+
 def test_check_says_that_no_post_can_be_paid(bot: test_cli.Bot) -> None:
     bot.edit(test_cli.CAMPAIGN, 'outlet = "x-main"', 'outlet = "x-main"\nspend = "0.01"')
     said = bot("check", "--offline", code=2).stdout
+    assert f"{test_cli.CAMPAIGN}:{_line_of(bot, 'spend')}: a post on x-main costs" in said
     assert "a post on x-main costs $0.015, and $0.01 is all that this campaign may spend" in said
     assert 'spend = "0.015" pays for one post' in said
 
