@@ -71,7 +71,8 @@ def _weekdays(first: str, last: str | None) -> list[int]:
 def _span(found: re.Match[str]) -> tuple[int, int]:
     start, end = (int(found[at]) * 60 + int(found[at + 1]) for at in (1, 3))
     if end <= start:
-        raise ValueError(f"{found[0]!r} ends before it begins; part a night at 24:00 and 00:00")
+        night = f"{found[1]}:{found[2]}-24:00 00:00-{found[3]}:{found[4]}"
+        raise ValueError(f"{found[0]!r} ends before it begins; a night is written {night}")
     if end > _WHOLE_DAY:
         raise ValueError(f"{found[0]!r} ends after 24:00")
     return start, end

@@ -159,7 +159,7 @@ def test_hours_are_read(
         ("Mon 09:00-10:00, Tue", "no hours"),
         ("Mon-Fry 09:00-17:00", "'Fry' is not a day"),
         ("Montag 09:00-17:00", "'Montag' is not a day"),
-        ("Mon 17:00-09:00", "ends before it begins"),
+        ("Mon 17:00-09:00", "ends before it begins; a night is written 17:00-24:00 00:00-09:00"),
         ("Mon 09:00-09:00", "ends before it begins"),
         ("Mon 09:00-24:30", "ends after 24:00"),
         ("Mon 25:00-26:00", "is not a day and its hours"),
