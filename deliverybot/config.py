@@ -290,6 +290,11 @@ _MISSING: Mapping[places.Path, tuple[str, str]] = {
 }
 
 
+def _no_folder(folder: pathlib.Path, origin: faults.Origin) -> errors.Fault:
+    what = f"'secrets_dir': there is no folder {str(folder)!r}"
+    return origin.fault(("secrets_dir",), what, "make it, or leave secrets_dir out")
+
+
 def load(
     path: pathlib.Path,
     overrides: Mapping[str, object] | None = None,
@@ -314,6 +319,7 @@ def load(
     here = dataclasses.replace(origin, elsewhere={})
     wrong = [
         *found.faults,
+        *(_no_folder(folder, origin) for folder in found.gone),
         *faults.reserved(data, here),
         *(_in_the_open(secret, here) for secret in secret_places.secrets_in(model, data)),
         *(here.fault(where, what, "ask whoever wrote it") for where, what in unloadable),

@@ -127,7 +127,7 @@ def parse(text: str, file: str) -> dict[str, object]:
 _HABITS = (
     'texts stand in straight quotes, "like this", and end on their line; a path is written with /; '
     "yes and no are true and false; numbers are written 1000 and 0.20; lists stand in [ ]; "
-    "each key stands once"
+    "each key stands once, a section that comes several times as [[posts]]"
 )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import shlex
+import stat
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -33,6 +35,8 @@ class Found:
     #: The variable or file that a value came from.
     origins: dict[places.Path, str] = dataclasses.field(default_factory=dict)
     faults: list[errors.Fault] = dataclasses.field(default_factory=list)
+    #: The folder that secrets_dir names, where there is none.
+    gone: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
 
 def gather(
@@ -112,14 +116,18 @@ def _folders(
     if named:
         folder = root / named
         if not folder.is_dir():
-            found.faults.append(
-                errors.Fault(
-                    level="fault",
-                    what=f"secrets_dir: there is no folder {str(folder)!r}",
-                    hint="make it, or leave secrets_dir out",
-                )
-            )
+            found.gone.append(folder)
         yield folder, True
+
+
+def open_to_all(folder: pathlib.Path) -> list[errors.Fault]:
+    """Warn where every account of this machine may go into our own folder and read a secret."""
+    if not folder.stat().st_mode & stat.S_IXOTH:
+        return []
+    read = [file for file in sorted(folder.glob("[!.]*")) if file.stat().st_mode & stat.S_IROTH]
+    what = "every account on this machine can read the secrets in this folder"
+    hint = f"chmod 700 {shlex.quote(str(folder))}"
+    return [errors.Fault(level="warning", what=what, hint=hint, file=str(folder))] if read else []
 
 
 def _files(
@@ -136,7 +144,7 @@ def _files(
             if not meant or not file.is_file():
                 continue
             try:
-                text = file.read_bytes().decode().rstrip("\r\n")
+                text = file.read_bytes().decode("utf-8-sig").rstrip("\r\n")
             except (OSError, UnicodeDecodeError):
                 yield file, path, None
             else:

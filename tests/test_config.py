@@ -146,7 +146,8 @@ kind = "y"
             "starttls",
         ),
         ('[outlets.x]\nkind = "x"\napi = "http://social.example"\n', "in the clear", "https://"),
-        ('secrets_dir = "gone"\n', "secrets_dir: there is no folder", "make it"),
+        ('secrets_dir = "gone"\n', "'secrets_dir': there is no folder", "make it"),
+        ("[[pdf]]\n[[pdf]]\n[pdf]\n", "this is not TOML", "several times as [[posts]]"),
     ],
 )
 def test_one_fault(file: pathlib.Path, text: str, what: str, hint: str) -> None:
@@ -345,6 +346,16 @@ def test_secret_files(file: pathlib.Path, place: str) -> None:
     assert outlet.access_token.get_secret_value() == "token"
 
 
+def test_a_folder_of_secrets_that_is_not_there_is_named_where_it_is_written(
+    file: pathlib.Path,
+) -> None:
+    (there,) = faults_of(file, DELIVERYBOT_SECRETS_DIR="gone")
+    assert there.file == "DELIVERYBOT_SECRETS_DIR"
+    file.write_text('\nsecrets_dir = "gone"\n' + file.read_text())
+    (there,) = faults_of(file)
+    assert (there.file, there.line) == (str(file), 2)
+
+
 def test_an_unknown_file_in_our_own_secrets_folder_is_a_fault(file: pathlib.Path) -> None:
     (file.parent / "secrets").mkdir()
     wrong = file.parent / "secrets" / "mail__pasword"
@@ -353,6 +364,24 @@ def test_an_unknown_file_in_our_own_secrets_folder_is_a_fault(file: pathlib.Path
     assert fault.file == str(wrong)
     assert "'password'" in fault.hint
     assert SECRET not in str(fault)
+
+
+def test_a_secret_that_was_saved_with_a_byte_order_mark(file: pathlib.Path) -> None:
+    (file.parent / "secrets").mkdir()
+    (file.parent / "secrets" / "mail__password").write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    settings = config.load(file, environ={"DELIVERYBOT_SECRETS_DIR": "secrets"})
+    assert settings.mail.password.get_secret_value() == "hunter2"
+
+
+def test_secrets_that_every_account_may_read_are_warned_of(tmp_path: pathlib.Path) -> None:
+    secret = tmp_path / "my secrets" / "mail__password"
+    secret.parent.mkdir()
+    secret.write_text("hunter2")
+    for folder, file, warned in ((0o755, 0o644, 1), (0o755, 0o640, 0), (0o700, 0o644, 0)):
+        secret.parent.chmod(folder)
+        secret.chmod(file)
+        found = secret_places.open_to_all(secret.parent)
+        assert [fault.hint for fault in found] == [f"chmod 700 '{secret.parent}'"] * warned
 
 
 def test_a_secret_that_is_no_text_is_a_fault_without_its_bytes(file: pathlib.Path) -> None:

@@ -89,7 +89,7 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
 
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
-    from deliverybot import alerts, campaign, inbox, render
+    from deliverybot import alerts, campaign, inbox, render, secret_places
     from deliverybot.mail import dkim, identity
 
     try:
@@ -97,6 +97,8 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     except errors.ConfigError as error:
         return error.faults
     found = [errors.Fault(level="ok", what="the settings are right", file=call.config_file)]
+    if settings.secrets_dir:
+        found += secret_places.open_to_all(settings.path(settings.secrets_dir))
     try:
         known = campaign.load_all(settings.schedules)
     except errors.ConfigError as error:
@@ -108,7 +110,10 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += _installation(call, settings) + _names(call, settings, known)
     found += _taken(call, settings, known) + _posts(call, settings, known)
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
-    if not offline:
+    if offline:
+        what = "nobody was asked; without --offline, check looks at accounts and their keys, too"
+        found.append(errors.Fault(level="ok", what=what))
+    else:
         found += asyncio.run(_outside(settings))
     found += asyncio.run(alerts.check(settings))
     if settings.inbox is not None and not (offline and settings.inbox.kind == "imap"):
