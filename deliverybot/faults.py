@@ -137,7 +137,7 @@ def _plain(
     expected = _EXPECTED.get(kind.partition("_")[0])
     if expected is None:
         return f"'{name}': {detail['msg']}", ""
-    return f"'{name}' must be {expected}, not {_given(value)}", _rewrite(expected, value)
+    return f"'{name}' must be {expected}, not {_given(value)}", _rewrite(expected, value, name)
 
 
 #: What was expected, what was given, and how to write it.
@@ -146,19 +146,21 @@ _REWRITTEN: tuple[tuple[str, tuple[type, ...], str], ...] = (
     ("float", (str,), "without quotes, with a point, such as 0.20"),
     ("datetime", (str,), "without quotes"),
     ("bool", (str,), "without quotes"),
-    ("string", (int, float), 'in quotes, such as "{}"'),
+    ("string", (int,), 'in quotes, such as "{value}"; a time with its unit, such as "5m"'),
+    ("string", (float,), 'in quotes, such as "{value}"'),
     ("dict", (tuple,), "write its name in single brackets"),
-    ("tuple", (Mapping,), "write the section's name in double brackets, such as [[posts]]"),
+    ("tuple", (Mapping,), "write the section's name in double brackets: [[{name}]]"),
+    ("tuple", (str, int, float), "in brackets: [{value!r}]"),
 )
 
 
-def _rewrite(expected: str, value: object) -> str:
+def _rewrite(expected: str, value: object, name: str) -> str:
     """Say how to write what was meant, where that is easily seen."""
     if isinstance(value, bool):
         return ""
-    for name, given, hint in _REWRITTEN:
-        if expected == _EXPECTED[name] and isinstance(value, given):
-            return hint.format(value)
+    for kind, given, hint in _REWRITTEN:
+        if expected == _EXPECTED[kind] and isinstance(value, given):
+            return hint.format(value=value, name=name)
     return ""
 
 
@@ -192,6 +194,8 @@ def _unknown(path: places.Path, known: list[str] | None, origin: Origin) -> tupl
     what = f"unknown key '{name}'{place}"
     if close:
         return what, f"did you mean '{close}'? {listed}"
+    if path[:-1] and name in known_keys(origin.model):
+        return what, f"it belongs to the top, above the first section; {listed}"
     other = " or ".join(_sections_with(name, origin.model))
     return what, f"it belongs into {other}; {listed}" if other else listed
 

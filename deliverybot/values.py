@@ -218,10 +218,10 @@ def timezone(text: str) -> str:
         close = places.nearest(text, known) or cities.get(
             places.nearest(text.rpartition("/")[2].replace(" ", "_"), cities) or ""
         )
-        raise faults.wrong(
-            f"unknown time zone {text!r}",
-            f"did you mean '{close}'?" if close else 'names such as "Europe/Berlin" or "UTC"',
-        ) from None
+        # What looks like BST, CEST or AEDT is another hour.
+        close = None if re.fullmatch("[A-Z]{2,5}", text) else close
+        hint = f"did you mean '{close}'?" if close else 'names such as "Europe/London" or "UTC"'
+        raise faults.wrong(f"unknown time zone {text!r}", hint) from None
     return text
 
 
