@@ -14,8 +14,6 @@ import bluesky_server
 import http_server
 from crash import bots, posting
 
-#: Seconds: each is one world after the other on a machine that may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: Each post takes two requests at least: for a session, and for what it looks for or brings.
 REQUESTS = 2
 

@@ -11,8 +11,6 @@ import pytest
 import test_erasure
 from crash import bots
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 NAME, ADDRESS = "Wilhelmina Quennell", "willa@quennell.example"
 TO_FOLDER = {"DELIVERYBOT_MAIL__TRANSPORT": "folder"}
 ERASE = ("--no-input", "signatures", "erase", ADDRESS)

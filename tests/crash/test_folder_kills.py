@@ -11,8 +11,6 @@ import pytest
 
 from crash import bots, posting
 
-pytestmark = pytest.mark.timeout(600)
-
 POST = """
 [[posts]]
 outlet = "folder"

@@ -8,8 +8,6 @@ import pytest
 
 from crash import bots
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: Three batches of the size that sources give.
 ROWS = 25_000
 

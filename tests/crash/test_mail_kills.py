@@ -17,8 +17,6 @@ import pytest
 
 from crash import bots, postbox, processes
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: A kill here leaves no doubt: the letter goes out later, or it is known to have gone.
 CERTAIN = [
     "while claiming",

@@ -16,8 +16,6 @@ import http_server
 import mastodon_server
 from crash import bots, posting
 
-#: Seconds: each is one world after the other on a machine that may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: A picture, the post, and at a second try who we are and what is there.
 REQUESTS = 2
 MEDIA, STATUSES, LOOK = "POST /api/v2/media", "POST /api/v1/statuses", "GET /api/v1/accounts"

@@ -12,8 +12,6 @@ from crash import bots, postbox
 from deliverybot.ledger import records
 from deliverybot.mail import frozen, message
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 TARGETS = 4
 CERTAIN = ["before connect", "in DATA", "before the intent", "while writing the intent"]
 #: Points in the window, and whether the mail is there by then.

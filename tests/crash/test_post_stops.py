@@ -17,8 +17,6 @@ import x_fake
 from crash import bots, posting
 from deliverybot.outlets import wire
 
-pytestmark = pytest.mark.timeout(600)
-
 #: Seconds that a network has for one request, as in posting: more than any test waits for a stop.
 TIMEOUT = 300
 STOP = 60

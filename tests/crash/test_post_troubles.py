@@ -23,7 +23,6 @@ import x_fake
 from crash import bots, posting
 from deliverybot import posts
 
-pytestmark = pytest.mark.timeout(600)
 UPLOAD, POST = "POST /2/media/upload", "POST /2/tweets"
 OWN = f"/2/users/{x_fake.USER}/tweets"
 

@@ -11,8 +11,6 @@ import pytest
 
 from crash import bots, processes
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: Enough to render for seconds, so that the kill meets the press at work.
 MANY = 3_000
 

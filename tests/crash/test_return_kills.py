@@ -11,8 +11,6 @@ import returns as samples
 from crash import bots, postbox
 from deliverybot.mail import verp
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 TAKING = [
     "return: on disk",
     "return: while it is written",

@@ -23,7 +23,6 @@ import postgres
 import x_fake
 from crash import bots, posting, processes
 
-pytestmark = pytest.mark.timeout(600)
 #: The picture and the post, by network.
 UPLOAD = {"x": "POST /2/media/upload", "mastodon": "POST /api/v2/media"}
 POST = {"x": "POST /2/tweets", "mastodon": "POST /api/v1/statuses"}

@@ -13,8 +13,6 @@ import pytest
 
 from crash import bots, postbox
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: Far below every time-out of SMTP, so that a stop which waits for one is seen.
 SECONDS = 60.0
 

@@ -14,8 +14,6 @@ import http_server
 import postgres
 from crash import bots, postbox
 
-#: Seconds: a machine may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: Beyond every lease.
 HOURS = 7200.0
 

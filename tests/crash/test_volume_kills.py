@@ -16,8 +16,6 @@ import pytest
 
 from crash import bots, processes
 
-#: Seconds: each is one run after the other on a machine that may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: Twelve full volumes and half a one.
 SIZE, FULL, SIGNERS = 400, 12, 5_000
 #: Kills of each kind at least; two kinds of them.

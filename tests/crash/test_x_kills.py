@@ -18,8 +18,6 @@ import pytest
 import x_fake
 from crash import bots, posting
 
-#: Seconds: each is one world after the other on a machine that may have more to do.
-pytestmark = pytest.mark.timeout(600)
 #: A picture, its words and the post.
 REQUESTS = 3
 UPLOAD, WORDS, POST = "POST /2/media/upload", "POST /2/media/metadata", "POST /2/tweets"
