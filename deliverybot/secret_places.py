@@ -130,6 +130,20 @@ def open_to_all(folder: pathlib.Path) -> list[errors.Fault]:
     return [errors.Fault(level="warning", what=what, hint=hint, file=str(folder))] if read else []
 
 
+def in_quotes(folder: pathlib.Path) -> list[errors.Fault]:
+    """Warn of secret files whose text stands in quotes, as in TOML: they count as part of it."""
+    return [
+        errors.Fault(
+            level="warning",
+            what="the quotes around this secret count as part of it",
+            hint="take them out: the file holds the secret and nothing else",
+            file=str(file),
+        )
+        for file in sorted(folder.glob("[!.]*"))
+        if file.is_file() and re.fullmatch(rb"(['\"]).*\1\s*", file.read_bytes(), re.DOTALL)
+    ]
+
+
 def _files(
     model: type[pydantic.BaseModel],
     folders: Iterator[tuple[pathlib.Path, bool]],

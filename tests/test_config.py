@@ -384,6 +384,18 @@ def test_secrets_that_every_account_may_read_are_warned_of(tmp_path: pathlib.Pat
         assert [fault.hint for fault in found] == [f"chmod 700 '{secret.parent}'"] * warned
 
 
+@pytest.mark.parametrize(
+    ("text", "warned"), [('"hunter2"\n', 1), ("'hunter2'\r\n", 1), ('hunt"er2"', 0), ('"', 0)]
+)
+def test_quotes_around_a_secret_are_warned_of(
+    tmp_path: pathlib.Path, text: str, warned: int
+) -> None:
+    (tmp_path / "mail__password").write_text(text)
+    found = secret_places.in_quotes(tmp_path)
+    assert [fault.file for fault in found] == [str(tmp_path / "mail__password")] * warned
+    assert "hunter2" not in str(found)
+
+
 def test_a_secret_that_is_no_text_is_a_fault_without_its_bytes(file: pathlib.Path) -> None:
     (file.parent / "secrets").mkdir()
     (file.parent / "secrets" / "mail__password").write_bytes(b"hunter\xff2")

@@ -98,7 +98,8 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
         return error.faults
     found = [errors.Fault(level="ok", what="the settings are right", file=call.config_file)]
     if settings.secrets_dir:
-        found += secret_places.open_to_all(settings.path(settings.secrets_dir))
+        secrets = settings.path(settings.secrets_dir)
+        found += secret_places.open_to_all(secrets) + secret_places.in_quotes(secrets)
     try:
         known = campaign.load_all(settings.schedules)
     except errors.ConfigError as error:
