@@ -293,6 +293,7 @@ async def test_a_source_that_hangs_makes_no_other_campaign_late(
 
 async def test_a_stop_ends_a_reading_that_hangs(place: Place) -> None:
     place.server.answers = {"/faces": http_server.raw(lambda wire: wire.hang())}
+    place.clock.now = dt.datetime.now(dt.UTC)  # the scheduler has a clock of its own
     place.campaign()
     running = asyncio.create_task(daemon.run(place.works))
     await asyncio.to_thread(place.server.wait_for, 1)
