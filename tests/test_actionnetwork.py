@@ -303,7 +303,7 @@ def marks(folder: pathlib.Path) -> set[bytes]:
         return {bytes(row[0]) for row in connection.execute("SELECT key_id FROM signatures")}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_whoever_is_there_in_the_end_was_given(data: st.DataObject) -> None:
     """Before each answer some come or some go, and now and then the process dies."""
@@ -620,7 +620,7 @@ def test_a_petition_that_is_no_id(tmp_path: pathlib.Path, petition: str) -> None
 MOMENTS = st.integers(0, 5000).map(lambda seconds: START + dt.timedelta(seconds=seconds))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(given_=st.lists(st.tuples(st.integers(0, 300), MOMENTS | st.none()), max_size=300))
 def test_the_last_minutes_are_known_again(
     given_: list[tuple[int, dt.datetime | None]],

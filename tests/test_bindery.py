@@ -470,7 +470,6 @@ async def test_a_damaged_volume_is_refused_and_named(bench: Bench) -> None:
     assert not (bench.folder / "bound.pdf").exists()
 
 
-@pytest.mark.timeout(600)  # two processes a font
 async def test_a_missing_or_damaged_font_is_refused_and_named(bench: Bench) -> None:
     files = await bench.typeset(crowd(20))
     for font in sorted((bench.folder / "fonts").iterdir()):

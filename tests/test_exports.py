@@ -335,7 +335,7 @@ def test_each_row_comes_as_it_was_written(
 TEXT = st.text(st.sampled_from('ab",\n \t'), max_size=10)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(messages=st.lists(TEXT, max_size=6), preset=st.sampled_from(["speakout", "speakout-pro"]))
 def test_no_comment_makes_anybody_up(messages: list[str], preset: str) -> None:
     delimiter = "\t" if preset == "speakout" else ","

@@ -76,7 +76,7 @@ def test_next_open(now: str, office: str, zone: str, country: str, opens: str) -
     assert bool(closed) == (now != opens)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     MOMENTS,
     st.sampled_from([TOKYO, ANGELES, BERLIN, HOWE, APIA, "America/St_Johns", "Africa/Cairo"]),

@@ -28,7 +28,6 @@ SECRET = b"k" * 32
 PERMISSIONS = ("public", "to_target", "mail", "sms")
 QUICKLY = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 _slugs = (f"c{number}" for number in itertools.count())

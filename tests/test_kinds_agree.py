@@ -101,7 +101,7 @@ def read(folder: pathlib.Path, kind: str) -> tuple[model.Signer, ...]:
     return tuple(signer for batch in batches for signer in batch.signers)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(rows=ROWS)
 def test_the_kinds_agree(rows: list[Row]) -> None:
     numbered = [{"id": number, **row} for number, row in enumerate(rows, 1)]

@@ -287,7 +287,6 @@ STATES = [state for state in model.Signature if state != model.Signature.ERASED]
 @pytest.mark.parametrize("database", DATABASES)
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -754,7 +753,6 @@ SAID = st.builds(
 @pytest.mark.parametrize("database", DATABASES)
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

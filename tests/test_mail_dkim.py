@@ -152,7 +152,7 @@ def test_a_retry_has_the_same_signature(tmp_path: Path, signers: tuple[dkim.Sign
 
 
 @hypothesis.settings(
-    deadline=None, max_examples=60, database=None,
+    max_examples=60, database=None,
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow,
     ],

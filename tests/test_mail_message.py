@@ -182,7 +182,6 @@ def test_every_script_survives_in_names_and_subject(letter: message.Letter, valu
 
 
 @hypothesis.settings(
-    deadline=None,
     max_examples=150,
     database=None,
     suppress_health_check=[

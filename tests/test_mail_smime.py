@@ -184,7 +184,7 @@ def test_dkim_signs_what_is_signed(
 
 
 @hypothesis.settings(
-    deadline=None, max_examples=60, database=None,
+    max_examples=60, database=None,
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow,
     ],

@@ -54,7 +54,7 @@ def test_any_other_address_names_nothing(text: str) -> None:
     assert verp.parse(text) is None
 
 
-@hypothesis.settings(deadline=None, database=None)
+@hypothesis.settings(database=None)
 @hypothesis.given(
     ident=st.integers(1, 2**63 - 1), part=st.integers(0, 999_999), message_id=st.text(max_size=80)
 )
@@ -67,7 +67,7 @@ def test_every_token_comes_back(ident: int, part: int, message_id: str) -> None:
     assert len(f"bounces+{text}") <= 64
 
 
-@hypothesis.settings(deadline=None, database=None)
+@hypothesis.settings(database=None)
 @hypothesis.given(st.text())
 def test_no_text_is_too_wild(text: str) -> None:
     assert verp.read(text) is None

@@ -63,7 +63,7 @@ def test_two_peoples_addresses_stay_two() -> None:
     assert len(set(forms)) == len(forms)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(st.sampled_from("aB.+-_ß@1"), min_size=1, max_size=12),
     st.sampled_from("gmail.com me.com pm.me a.fastmail.com yahoo.com mail.example".split()),

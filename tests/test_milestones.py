@@ -89,7 +89,6 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> campaigns.Campaign:
     return build.campaign(tmp_path_factory.mktemp("mixed"), plan=plan, goal=90)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 300))
 def test_the_next_number_is_the_first_that_is_reached_later(
     mixed: campaigns.Campaign, count: int
@@ -595,7 +594,7 @@ def test_the_campaign_says_how_far_a_jump_may_go(
 # --- once for ever, whatever the count does ---------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 60), st.booleans()), min_size=1, max_size=12))
 def test_no_milestone_goes_out_twice_whatever_the_count_does(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool]]

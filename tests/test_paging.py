@@ -95,7 +95,7 @@ def steps() -> st.SearchStrategy[list[tuple[int, list[int], int, int, int]]]:
     return st.lists(one, min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     newest=st.booleans(), size=st.integers(1, 5), told=st.booleans(), batch=st.integers(1, 8),
     happens=steps(),
@@ -117,7 +117,7 @@ def test_nobody_is_lost_whatever_happens(
     assert set(shelf.people) <= set(shelf.taken)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     newest=st.booleans(), size=st.integers(1, 5), batch=st.integers(1, 8),
     comes=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=6),

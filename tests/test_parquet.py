@@ -503,7 +503,6 @@ def test_too_many_columns(folder: pathlib.Path, file: pathlib.Path) -> None:
 
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

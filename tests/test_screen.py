@@ -66,7 +66,7 @@ NAMES = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(ANY, st.integers(0, 40))
 def test_cleaning_twice_is_cleaning_once(text: str, limit: int) -> None:
     for clean in (screen.clean, screen.clean_block):
@@ -77,7 +77,7 @@ def test_cleaning_twice_is_cleaning_once(text: str, limit: int) -> None:
         assert unicodedata.is_normalized("NFC", once)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANY)
 def test_nothing_unprintable_is_left(text: str) -> None:
     cleaned = screen.clean(text)
@@ -88,7 +88,7 @@ def test_nothing_unprintable_is_left(text: str) -> None:
     assert not set(rest) & set("\u034f\u115f\u1160\u2800\u3164\uffa0\ufffc")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANY)
 def test_no_more_than_four_marks_stand_on_a_base(text: str) -> None:
     run = 0
@@ -100,7 +100,7 @@ def test_no_more_than_four_marks_stand_on_a_base(text: str) -> None:
         assert run <= screen.MARKS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANY, ANY)
 def test_no_text_makes_the_other_functions_fail(text: str, other: str) -> None:
     for style in ("full", "initial", "first"):
@@ -322,7 +322,7 @@ def test_header_risk(text: str, risky: bool) -> None:
     assert screen.has_header_risk(text) is risky
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from("a1 @.:…(+-")), st.integers(8, 70))
 @example("`", 55)
 def test_nothing_private_is_left_and_a_second_look_takes_out_no_more(

@@ -878,7 +878,7 @@ def written(table: list[tuple[str, str]], delimiter: str, end: str) -> str:
     return out.getvalue()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_every_row_once_in_any_pieces(data: st.DataObject) -> None:
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"]))
@@ -912,7 +912,7 @@ def test_every_row_once_in_any_pieces(data: st.DataObject) -> None:
     assert json.loads(batches[-1].cursor)["offset"] == len(content)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_every_json_line_once_in_any_pieces(data: st.DataObject) -> None:
     table = data.draw(st.lists(st.tuples(ANY_TEXT, st.booleans()), min_size=1, max_size=8))
@@ -937,7 +937,7 @@ def test_every_json_line_once_in_any_pieces(data: st.DataObject) -> None:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.binary(max_size=300), kind=st.sampled_from(["csv", "jsonl"]))
 def test_any_bytes_end_well(content: bytes, kind: str) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -84,7 +84,7 @@ def test_names_with_the_signs_of_din_91379_stay_as_they_are(sign: str) -> None:
         assert of(name) == ()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(din_91379.LETTERS + din_91379.SEQUENCES), min_size=2, max_size=30))
 def test_any_letters_of_din_91379_in_a_row_stay_as_they_are(letters: list[str]) -> None:
     # Two letters may be one in form C, as any keyboard's are.
@@ -128,7 +128,7 @@ ANY = st.one_of(
 LETTER = st.characters(categories=["L"])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(ANY, ANY)
 @example("", "")
 @example("a." * 5_000 + "/", "a")
@@ -145,7 +145,7 @@ def test_no_text_makes_it_fail(name: str, target: str) -> None:
     assert suspicions.of(name) == tuple(kind for kind in found if kind != "target")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(LETTER, min_size=4), st.text(LETTER, min_size=4))
 def test_whoever_is_called_as_the_target_is_seen(first: str, family: str) -> None:
     name = screen.clean(f"Bea{first} Cem{family}")
@@ -154,7 +154,7 @@ def test_whoever_is_called_as_the_target_is_seen(first: str, family: str) -> Non
         assert "target" in suspicions.of(one, targets=watch)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANY)
 @example("\u0bcd\uf4cd\u093c\u0b4b")
 def test_the_one_form_is_the_form_of_itself(text: str) -> None:
