@@ -234,6 +234,37 @@ def test_preview_knows_its_targets(bot: Bot) -> None:
     assert "there are: my-petition" in bot("preview", "other", code=2).stderr
 
 
+_SECOND = """
+[[targets]]
+id = "second"
+name = "Robin Hale"
+email = "robin.hale@city.example"
+"""
+
+
+def test_a_post_that_names_one_of_several_targets_is_warned_of(bot: Bot) -> None:
+    told = "a post is one for all targets, and this names the first alone: Robin Marsh"
+    post, card = (bot.place / "letters/my-petition" / name for name in ("post.txt", "card.txt"))
+    post.write_text("We ask\n{{ target.name }}\n{% for t in targets %}{{ t.name }}{% endfor %}\n")
+    card.write_text("{{ signatures|number }} ask {{ target.name }}\n")
+    bot.edit(CAMPAIGN, "[[posts]]", f"{_SECOND}\n[[posts]]\ncard = true")
+    found = [(f["file"], f["line"]) for f in bot.json("check", "--offline") if f["what"] == told]
+    assert found == [(str(post), 2), (str(post), 3), (str(card), 1)]
+    bot.edit(CAMPAIGN, "[delivery]", '[delivery]\naddressees = "all"')
+    found = [(f["file"], f["line"]) for f in bot.json("check", "--offline") if f["what"] == told]
+    assert found == [(str(post), 2), (str(card), 1)]
+    bot.edit(CAMPAIGN, _SECOND, "")
+    assert not [f for f in bot.json("check", "--offline") if f["what"] == told]
+
+
+def test_a_preview_of_a_post_names_whom_the_post_will_name(bot: Bot) -> None:
+    bot.edit(CAMPAIGN, "[[posts]]", f"{_SECOND}\n[[posts]]")
+    shown = bot("preview", "my-petition", "--as", "post", "--target", "second").stdout
+    assert "people ask Robin Marsh" in shown
+    shown = bot("preview", "my-petition", "--as", "mail", "--target", "second").stdout
+    assert "Robin Hale" in shown
+
+
 # --- the chain ----------------------------------------------------------------------------------
 
 

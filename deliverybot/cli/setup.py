@@ -136,11 +136,24 @@ def _campaign(
     found = render.check(folder, tuple(dict.fromkeys(names))) + absent
     shown = ("mail.txt", "signed.txt", *(post.template for post in one.posts))
     if not absent and folder.is_dir():
-        found += render.english(folder, shown, one.language)
+        found += render.english(folder, shown, one.language) + _addressed(one, folder)
     found += sources.look(one, now=out.now(), means=means)
     if not any(fault.level == "fault" for fault in found):
         found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
     return found
+
+
+def _addressed(one: campaigns.Campaign, folder: pathlib.Path) -> list[errors.Fault]:
+    """Warn of posts that name one of a campaign's targets: posts are told once for all of them."""
+    from deliverybot import render
+
+    if len(one.targets) == 1:
+        return []
+    # A letter to all of them knows them all, and so do its posts.
+    together = one.delivery.addressees == "all"
+    hidden = frozenset({"target"} if together else {"target", "targets"})
+    names = [name for post in one.posts for name in (post.template, *render.CARD[: 2 * post.card])]
+    return render.addressed(folder, tuple(names), hidden, one.targets[0].name)
 
 
 def _installation(call: out.Call, settings: config.Settings) -> list[errors.Fault]:

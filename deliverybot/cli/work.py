@@ -168,6 +168,8 @@ def preview(
         desk.filled(book, one, settings, now=out.now(), reporter=reporter) as filled,
     ):
         ahead = form in {"post", "card"}
+        # A post is written once for all targets, as if for the first: see `steps`.
+        target = one.targets[0] if ahead else target
         case = desk.case(filled, one, target, settings=settings, at=at, now=out.now(), ahead=ahead)
         hands = paper.Desk(
             book=filled, settings=settings, clock=out.now, reporter=reporter, seal=False

@@ -21,6 +21,7 @@ Section = digest.Section
 letter = page.letter
 card = cards.card
 cover = page.cover
+CARD = cards.NAMES
 listing = page.listing
 mail = message.mail
 part = message.part
@@ -69,6 +70,15 @@ def english(folder: pathlib.Path, names: tuple[str, ...], language: str) -> list
     what = f"the letter is in {language!r}, and the built-in {', '.join(built_in)} in English"
     hint = "write your own beside letter.md; headings of the list are yours with a letter.html"
     return [errors.Fault(level="warning", what=what, hint=hint, file=files.shown)]
+
+
+def addressed(
+    folder: pathlib.Path, names: tuple[str, ...], hidden: frozenset[str], first: str
+) -> list[errors.Fault]:
+    """Warn where posts and cards name one of several targets: see `message.addressed`."""
+    files = shelf.Shelf(folder=folder)
+    faults = [message.addressed(files, name, hidden, first) for name in dict.fromkeys(names)]
+    return list(dict.fromkeys(fault for each in faults for fault in each))
 
 
 def absent(folder: pathlib.Path | None, name: str) -> errors.Fault | None:

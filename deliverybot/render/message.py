@@ -158,6 +158,28 @@ def marked(files: shelf.Shelf, name: str) -> list[errors.Fault]:
     ]
 
 
+def addressed(
+    files: shelf.Shelf, name: str, hidden: frozenset[str], first: str
+) -> list[errors.Fault]:
+    """Warn where a template that is told once names one of several targets, the `first`.
+
+    `hidden` are the variables that know no other.
+    """
+    known = templates.VARIABLES | templates.CARD
+    checker = templates.Templates(files)
+    sound = checker.faults(name, known)
+    return [
+        dataclasses.replace(
+            fault,
+            level="warning",
+            what=f"a post is one for all targets, and this names the first alone: {first}",
+            hint="write in your own words whom it is about",
+        )
+        for fault in checker.faults(name, known - hidden)
+        if fault not in sound
+    ]
+
+
 def without_subject(source: shelf.Source) -> list[errors.Fault]:
     """Say where a mail's template does not start with its subject."""
     first = source.text.lstrip("\n").partition("\n")
