@@ -458,6 +458,18 @@ def test_probe_says_what_it_found(tmp_path: pathlib.Path, file: pathlib.Path) ->
     assert "people of one name cannot be told apart" in said
 
 
+def test_probe_names_what_a_reading_would_tell_of(tmp_path: pathlib.Path) -> None:
+    days = b"name,signed_at\nAda,01/31/2026\nBo,10/01/2026\nCy,11/01/2026\n"
+    write(tmp_path / "signers.csv", days)
+    (told,) = [f for f in sources.look(plan(tmp_path), now=NOW) if f.level != "ok"]
+    what = "a time of signing cannot be read (its form is '99/99/9999')"
+    assert (told.level, told.line, told.what) == ("warning", 3, what)
+    assert 'dates = "month-first" or dates = "day-first" under [source]' in told.hint
+    for order, unread in (("day-first", [2]), ("month-first", [])):
+        found = sources.look(plan(tmp_path, dates=order), now=NOW)
+        assert [fault.line for fault in found if fault.level != "ok"] == unread
+
+
 def test_probe_of_json_lines(tmp_path: pathlib.Path) -> None:
     campaign = platform(tmp_path, "signers.ndjson", kind="jsonl")
     assert {fault.level for fault in sources.look(campaign, now=NOW)} == {"ok"}

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from deliverybot import errors
-from deliverybot.sources import columns, files
+from deliverybot.sources import columns, files, people
 from deliverybot.sources import reading as readings
 
 #: Rows at the start that are tried, and bad ones among them that are shown.
@@ -28,7 +28,7 @@ def changed(name: str) -> errors.Fault:
     )
 
 
-def look(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
+def look(file: files.File, reading: readings.Reading, clerk: people.Clerk) -> list[errors.Fault]:
     """Say what a reading of this file would find."""
     found, name = reading.found, file.name
     faults = [_fault("ok", name, f"the file is there: {_form(reading)}")]
@@ -49,7 +49,12 @@ def look(file: files.File, reading: readings.Reading) -> list[errors.Fault]:
     if found.problems():
         return faults
     rows = list(itertools.islice(reading.rows(), TRIED))
-    return faults + tried(name, rows, only=bool(found.only))
+    faults += tried(name, rows, only=bool(found.only))
+    for number, row in enumerate(rows, 1):
+        clerk.signer(row, number, reading.present)
+    return faults + [
+        _fault("warning", name, what, hint, line=line) for line, what, hint in clerk.notices
+    ]
 
 
 def fields(name: str, found: columns.Found) -> list[errors.Fault]:

@@ -21,6 +21,7 @@ from deliverybot.sources import (
     files,
     hosts,
     kinds,
+    people,
     reading,
 )
 
@@ -90,13 +91,14 @@ class FileSource(kinds.Source):
 
     @typing_extensions.override
     def look(self) -> list[errors.Fault]:
+        clerk = people.Clerk(self.campaign, self.errand.secret)
         if not self.url:
             with files.open_file(self.path, now=None) as file:
-                return checks.look(file, self.open_rows(file, None))
+                return checks.look(file, self.open_rows(file, None), clerk)
         with downloads.opened(self.errand, self.url) as download:
             if download is None:
                 return []
-            return checks.look(download.file, self.open_rows(download.file, None))
+            return checks.look(download.file, self.open_rows(download.file, None), clerk)
 
     def _is_own(self, file: pathlib.Path | None) -> bool:
         own = self.path

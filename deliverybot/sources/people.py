@@ -27,6 +27,15 @@ _SPOKEN = re.compile(
     r"(?:,?[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?"
     r"(?: (GMT|UTC)(?:([+-]\d{1,2})(?::?(\d{2}))?)?)?)?"
 )
+_ORDER = (
+    'say which of the two numbers is the month: dates = "month-first" or dates = "day-first" '
+    "under [source]"
+)
+_FORMS = (
+    "forms that are read: 2026-11-22T00:50:00Z, 2026-11-22 00:50, 22.11.2026, 11/22/2026 where "
+    'only one reading is possible; else set dates = "month-first" or dates = "day-first" under '
+    "[source]"
+)
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _SECONDS, _MILLISECONDS = range(9, 11), range(12, 14)
@@ -175,12 +184,9 @@ class Clerk:
         if found is None and text.strip():
             shape = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text.strip()))[:40]
             what = f"a time of signing cannot be read (its form is {screen.clean(shape)!r})"
-            hint = (
-                "such signers count and have no time; forms that are read: 2026-11-22T00:50:00Z, "
-                "2026-11-22 00:50, 22.11.2026, 11/22/2026 where only one reading is possible; "
-                'else set dates = "month-first" or dates = "day-first" under [source]'
-            )
-            self._note("signed_at", what, hint)
+            unclear = not self._dates and _SPOKEN.fullmatch(text.strip())
+            remedy = _ORDER if unclear else _FORMS
+            self._note("signed_at", what, f"such signers count and have no time; {remedy}")
         return found
 
     def _answer(self, text: str) -> bool:
