@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import zipfile
 import zoneinfo
 from collections.abc import Callable, Iterable
 
@@ -424,6 +425,23 @@ def test_empty_or_missing_file(tmp_path: pathlib.Path, file: pathlib.Path, kind:
         read(campaign)
     (fault,) = sources.look(campaign, now=NOW)
     assert (fault.level, fault.what, fault.file) == ("fault", "the file is empty", str(file))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_spreadsheet_is_named_as_one(
+    tmp_path: pathlib.Path, file: pathlib.Path, kind: str
+) -> None:
+    with zipfile.ZipFile(file, "w") as book:
+        book.writestr("[Content_Types].xml", "<Types/>")
+        book.writestr("xl/worksheets/sheet1.xml", "<worksheet><sheetData/></worksheet>")
+    campaign = plan(tmp_path, kind=kind)
+    for one in (campaign, plan(tmp_path, encoding="cp1252")):
+        (fault,) = sources.look(one, now=NOW)
+        assert fault.what.startswith("this is a spreadsheet")
+        assert "as CSV UTF-8" in fault.hint
+    file.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))
+    with pytest.raises(errors.SourceError, match="this is a spreadsheet"):
+        read(campaign)
 
 
 def test_folder_is_no_file(one: campaigns.Campaign, file: pathlib.Path) -> None:

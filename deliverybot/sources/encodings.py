@@ -17,6 +17,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+#: How packed spreadsheets begin (.xlsx and .ods are ZIP archives), and those of old Excel.
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 #: Names that mean "with a byte order mark" and what is left when there is none.
 _WITHOUT_BOM = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 #: What a guess may come to: one for each script that signature files are written in.
@@ -58,10 +60,14 @@ def find(file: files.File, *, offset: int, configured: str | None, language: str
     campaign's language.
 
     Raises:
-        errors.SourceError: The encoding is unknown to us or cannot be guessed.
+        errors.SourceError: The encoding is unknown to us or cannot be guessed, or it is no text.
     """
     if offset == 0:
         start = file.at(0, 4)
+        if start in _SPREADSHEETS:
+            what = "this is a spreadsheet (.xlsx, .ods, .xls) or an archive, not text"
+            hint = "export it from there as CSV UTF-8, and let the campaign name that file"
+            raise errors.SourceError(what, file=file.name, hint=hint)
         for bom, encoding in _BOMS:
             if start.startswith(bom):
                 return Found(encoding=encoding, start=len(bom))
