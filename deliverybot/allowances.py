@@ -104,7 +104,11 @@ def too_dear(
 
 
 def never(campaign: campaigns.Campaign, rule: rules.PostRules, cost: int) -> list[errors.Fault]:
-    """Say that what a campaign may spend is too little for any post at all."""
+    """Say that what a campaign may spend is too little for any post, or that none costs a thing."""
+    if rule.most_spent is not None and not cost:
+        what = f"'spend' does nothing here: a post on {rule.outlet} costs nothing"
+        idle = campaigns.overspent(campaign, rule, what, "take the line out")
+        return [dataclasses.replace(idle, level="warning")]
     if rule.most_spent is None or cost <= rule.most_spent:
         return []
     what = f"a post on {rule.outlet} costs {money(cost)}, and {money(rule.most_spent)} is all that"

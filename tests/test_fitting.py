@@ -80,6 +80,17 @@ def test_what_fits_is_no_fault(tmp_path: pathlib.Path) -> None:
     assert "signatures" not in told
 
 
+def test_a_limit_of_money_where_posts_cost_nothing_is_warned_of(tmp_path: pathlib.Path) -> None:
+    plan(tmp_path, "{{ signatures }} ask.\n", post='spend = "5.00"')
+    told = run(tmp_path, "check", "--offline")
+    lines = (tmp_path / "schedules" / "faces.toml").read_text().splitlines()
+    at = {n for n, line in enumerate(lines, 1) if line == 'spend = "5.00"'}
+    for outlet, line in zip(("x-main", "toots", "news"), sorted(at), strict=True):
+        what = f"faces.toml:{line}: 'spend' does nothing here: a post on {outlet} costs nothing"
+        assert (what in told) == (outlet != "x-main")
+    assert told.count("does nothing here") == 2
+
+
 def test_a_template_that_is_missing_is_named_where_it_is_asked_for(tmp_path: pathlib.Path) -> None:
     plan(tmp_path, "{{ signatures }} ask.\n", post='template = "past.txt"')
     file = tmp_path / "schedules" / "faces.toml"
