@@ -102,6 +102,32 @@ def test_a_template_that_is_missing_is_named_where_it_is_asked_for(tmp_path: pat
     assert told.count(what) == 3  # once for each section
 
 
+def test_built_in_words_of_posts_are_told_of(tmp_path: pathlib.Path) -> None:
+    plan(tmp_path, "{{ signatures }} ask.\n")
+    folder, what = tmp_path / "letters" / "faces", "posts have the built-in words"
+    assert what not in run(tmp_path, "check", "--offline")
+    (folder / "post.txt").unlink()
+    told = run(tmp_path, "check", "--offline")
+    assert told.count(f"ok: {folder}: {what}") == 1
+    assert "there is no post.txt in this folder" in told
+
+
+def test_what_is_no_file_in_a_templates_place_is_a_fault(tmp_path: pathlib.Path) -> None:
+    """The built-in words would go in place of what somebody meant to say."""
+    plan(tmp_path, "", post="card = true")
+    for name in ("post.txt", "mail.txt", "card.html"):
+        file = tmp_path / "letters" / "faces" / name
+        file.unlink(missing_ok=True)
+        file.mkdir()
+        told = run(tmp_path, "check", "--offline")
+        assert told.count(f"{file}: this is a folder hint: put a file in its place") == 1
+        assert f"{name} in this folder" not in told
+        file.rmdir()
+        file.symlink_to(tmp_path / "not-there")
+        told = run(tmp_path, "check", "--offline")
+        assert told.count(f"{file}: this is no file of the letter's folder") == 1
+
+
 def test_built_in_words_are_told_where_they_are_in_another_language(
     tmp_path: pathlib.Path,
 ) -> None:

@@ -131,11 +131,12 @@ def _campaign(
     means = dataclasses.replace(signatures.means(settings), offline=offline)
     folder = settings.letters / one.letter
     absent = campaigns.absent(one, lambda name: render.absent(folder, name))
-    posts = (post.template for post in one.posts if render.absent(folder, post.template) is None)
+    posts = [post.template for post in one.posts if render.absent(folder, post.template) is None]
     names = ("letter", "mail", *posts)
     found = render.check(folder, tuple(dict.fromkeys(names))) + absent
     shown = ("mail.txt", "signed.txt", *(post.template for post in one.posts))
     if not absent and folder.is_dir():
+        found += render.built_in(folder, tuple(posts))
         found += render.english(folder, shown, one.language) + _addressed(one, folder)
     found += sources.look(one, now=out.now(), means=means)
     if not any(fault.level == "fault" for fault in found):

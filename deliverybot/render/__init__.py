@@ -72,6 +72,17 @@ def english(folder: pathlib.Path, names: tuple[str, ...], language: str) -> list
     return [errors.Fault(level="warning", what=what, hint=hint, file=files.shown)]
 
 
+def built_in(folder: pathlib.Path, names: tuple[str, ...]) -> list[errors.Fault]:
+    """Tell of the posts' templates that are not in the letter's folder, but in the theme."""
+    files = shelf.Shelf(folder=folder)
+    what = "posts have the built-in words, title, count and link: there is no {} in this folder"
+    return [
+        errors.Fault(level="ok", what=what.format(name), file=files.shown)
+        for name in dict.fromkeys(names)
+        if files.find(name) == shelf.THEME / name
+    ]
+
+
 def addressed(
     folder: pathlib.Path, names: tuple[str, ...], hidden: frozenset[str], first: str
 ) -> list[errors.Fault]:

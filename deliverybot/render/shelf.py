@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 import re
 
@@ -20,6 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)
 
 class Unreadable(ValueError):
     """A template that is there cannot be read."""
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,12 @@ class Shelf:
         """Return the file of that name; ``theme:NAME`` passes the letter's folder by."""
         if name.startswith("theme:"):
             return within(THEME, name.removeprefix("theme:"))
-        return self.inside(name) or within(THEME, name)
+        return self.inside(name) or self.no_file(name) or within(THEME, name)
+
+    def no_file(self, name: str) -> pathlib.Path | None:
+        """Return what stands in a file's place in the letter's folder: a folder, a link out."""
+        there = bool(self.folder and _NAME.fullmatch(name) and os.path.lexists(self.folder / name))
+        return self.folder / name if self.folder and there and not self.inside(name) else None
 
     def readable(self, name: str) -> Source | None:
         """Return the file's text, or None where there is none that can be read."""
@@ -72,6 +82,9 @@ class Shelf:
         path = self.find(name)
         if path is None:
             return None
+        if path == self.no_file(name):
+            what = "this is a folder" if path.is_dir() else "this is no file of the letter's folder"
+            raise Unreadable(what, hint="put a file in its place, or take it away")
         try:
             if path.stat().st_size > MOST_BYTES:
                 message = f"the file is larger than {MOST_BYTES:,} bytes"
@@ -80,7 +93,7 @@ class Shelf:
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             message = f"line {line} is not UTF-8 text"
-            raise Unreadable(message) from error
+            raise Unreadable(message, hint="save it as UTF-8") from error
         except OSError as error:
             message = f"the file cannot be read: {error.strerror}"
             raise Unreadable(message) from error

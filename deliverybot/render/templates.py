@@ -178,9 +178,8 @@ class Templates:
         try:
             source = self.files.read(name)
         except shelf.Unreadable as error:
-            hint = "save it as UTF-8" if "UTF-8" in str(error) else ""
             file = str(self.files.find(name))
-            return [errors.Fault(level="fault", what=str(error), hint=hint, file=file)]
+            return [errors.Fault(level="fault", what=str(error), hint=error.hint, file=file)]
         if source is None:
             return []
         try:
