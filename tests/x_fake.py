@@ -66,6 +66,8 @@ class Fake:
         self.duplicates = 0
         #: Asked with method and path: True takes the request, False takes nothing and hangs up.
         self.on_ask: Callable[[str], bool] = lambda _: True
+        #: Where it takes some bytes of each call and no more: those calls.
+        self.stalled: list[socket.socket] | None = None
         #: Held while posts and pictures are counted.
         self.lock = threading.Lock()
         #: Ends what hangs.
@@ -138,6 +140,16 @@ class _Server(http.server.ThreadingHTTPServer):
     fake: Fake
     daemon_threads = False
     request_queue_size = 64
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as typeshed has it
+        calls = self.fake.stalled
+        if calls is None:
+            super().process_request(request, client_address)
+            return
+        request.settimeout(60)
+        request.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request.recv(1000)
+        calls.append(request)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -118,34 +118,15 @@ def test_a_disk_that_is_full_when_the_answers_come(
 
 
 @contextlib.contextmanager
-def slow() -> Iterator[tuple[str, list[socket.socket]]]:
-    """A port that takes some bytes of each request, and waits."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.socket())
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        server.bind(("127.0.0.1", 0))
-        server.listen(64)
-        server.settimeout(0.05)
-        begun: list[socket.socket] = []
-        over = threading.Event()
-
-        def take() -> None:
-            while not over.is_set():
-                with contextlib.suppress(TimeoutError):
-                    one = server.accept()[0]
-                    one.settimeout(60)
-                    one.recv(1000)
-                    begun.append(one)
-
-        thread = threading.Thread(target=take)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}", begun
-        finally:
-            over.set()
-            thread.join()
-            for one in begun:
-                one.close()
+def stalled(fake: x_fake.Fake) -> Iterator[list[socket.socket]]:
+    """Have it take some bytes of each call, and wait until the block ends; the calls."""
+    calls = fake.stalled = []
+    try:
+        yield calls
+    finally:
+        fake.stalled = None
+        for one in calls:
+            one.close()
 
 
 def enlarge(world: bots.World) -> None:
@@ -171,19 +152,15 @@ def test_an_end_in_the_middle_of_a_picture(
     world, fake, some = siege.world, of(siege), 3
     enlarge(world)
     siege.approve(some)
-    config = world.folder / "config.toml"
-    plain = config.read_text()
-    with slow() as (url, begun):
-        posting.point_at(world, url)
-        with bots.bot(world, "run") as process:
-            bots.until(lambda: len(begun) == some)
-            process.send_signal(end)
-            assert process.wait(60) == (0 if end == signal.SIGTERM else -end)
-            # SIGTERM leaves a doubt that has a name, SIGKILL one that the next start names.
-            left = "unsure" if end == signal.SIGTERM else "sending"
-            assert world.post_states()[left] == some
-    config.write_text(plain)
     posting.point_at(world, fake.url)
+    with stalled(fake) as calls, bots.bot(world, "run") as process:
+        bots.until(lambda: len(calls) == some)
+        process.send_signal(end)
+        assert process.wait(60) == (0 if end == signal.SIGTERM else -end)
+        siege.kills += end == signal.SIGKILL
+        # SIGTERM leaves a doubt that has a name, SIGKILL one that the next start names.
+        left = "unsure" if end == signal.SIGTERM else "sending"
+        assert world.post_states()[left] == some
     fake.lag = dt.timedelta() if shown else None
     for siege.late in (900.0, 4000.0):
         siege.run()
