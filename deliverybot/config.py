@@ -13,6 +13,7 @@ import operator
 import os
 import pathlib
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -295,6 +296,15 @@ def _no_folder(folder: pathlib.Path, origin: faults.Origin) -> errors.Fault:
     return origin.fault(("secrets_dir",), what, "make it, or leave secrets_dir out")
 
 
+def _a_folder(path: pathlib.Path) -> errors.Fault:
+    inside = path / "config.toml"
+    hint = "take it away; deliverybot init writes a file to edit"
+    if inside.is_file():
+        hint = f"name the file in it: -c {shlex.quote(str(inside))}"
+    what = "this is a folder, and the settings stand in a file"
+    return errors.Fault(level="fault", what=what, hint=hint, file=str(path))
+
+
 def load(
     path: pathlib.Path,
     overrides: Mapping[str, object] | None = None,
@@ -305,6 +315,8 @@ def load(
     `overrides` (sections as mappings) come from the command line; `environ` is
     the process's own unless given.
     """
+    if path.is_dir():
+        raise errors.ConfigError([_a_folder(path)])
     text = places.read(path, missing="deliverybot init writes one to edit")
     data = places.parse(text, str(path))
     given = dict(overrides or {})

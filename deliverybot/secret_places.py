@@ -59,7 +59,7 @@ def gather(
     named = next((choice for choice in choices if isinstance(choice, str)), "")
     folders = _folders(root, named, environ, found)
     for file, path, text in _files(model, folders, named_sections, data):
-        wrong = _UNREADABLE if text is None else _misplaced(model, named_sections, path)
+        wrong = _unreadable(file) if text is None else _misplaced(model, named_sections, path)
         _put(found, found.files, (path, text, str(file)), wrong, _wanted(model, path, data))
     for path, (name, text) in sorted(variables.items()):
         wanted = _wanted(model, path, data) or _wanted(model, path, found.environment)
@@ -70,7 +70,15 @@ def gather(
 
 
 _UNREADABLE = ("this secret cannot be read as UTF-8 text", "check its owner and its content")
+_A_FOLDER = (
+    "this is a folder, and a secret stands in a file of this name",
+    "take it away, and write the secret into a file; Docker makes one of a file that is missing",
+)
 _wanted = faults.annotation_at
+
+
+def _unreadable(file: pathlib.Path) -> tuple[str, str]:
+    return _A_FOLDER if file.is_dir() else _UNREADABLE
 
 
 #: Sections of many names, such as [outlets.NAME], and the key of a variable that makes one.
@@ -155,6 +163,8 @@ def _files(
         for file in sorted(folder.glob("[!.]*")) if folder.is_dir() else []:
             path = _path(file.name, named)
             meant = ours or file.name.lower().startswith(PREFIX) or faults.knows(model, path, data)
+            if file.is_dir() and _wanted(model, path, data) is pydantic.SecretStr:
+                yield file, path, None
             if not meant or not file.is_file():
                 continue
             try:

@@ -184,6 +184,12 @@ def test_check_as_json_names_the_same_fields(bot: Bot) -> None:
     assert (fault["file"], fault["line"]) == ("config.toml", 16)
 
 
+def test_a_folder_is_no_config(bot: Bot) -> None:
+    said = bot("-c", ".", "check", code=2)
+    assert "this is a folder" in said.stdout
+    assert "name the file in it: -c config.toml" in said.stdout
+
+
 def test_every_other_command_refuses_a_broken_config_too(bot: Bot) -> None:
     bot.edit("config.toml", "transport", "transprot")
     for words in (["status"], ["run", "--once"], ["deliveries", "list"], ["preview", "x"]):

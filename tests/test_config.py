@@ -396,6 +396,28 @@ def test_quotes_around_a_secret_are_warned_of(
     assert "hunter2" not in str(found)
 
 
+def test_a_folder_in_place_of_a_secret_is_a_fault(file: pathlib.Path) -> None:
+    """Docker makes one where the file that it should mount is missing."""
+    folder = file.parent / "secrets" / "mail__password"
+    folder.mkdir(parents=True)
+    (file.parent / "secrets" / "mail").mkdir()
+    with pytest.raises(errors.ConfigError) as caught:
+        config.load(file, {"secrets_dir": "secrets"}, {})
+    (fault,) = caught.value.faults
+    assert (fault.file, fault.what[:16]) == (str(folder), "this is a folder")
+    assert "write the secret into a file" in fault.hint
+
+
+def test_a_folder_in_place_of_the_settings_says_what_to_name(file: pathlib.Path) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        config.load(file.parent, {}, {})
+    (fault,) = caught.value.faults
+    assert (fault.file, fault.hint) == (str(file.parent), f"name the file in it: -c {file}")
+    file.unlink()
+    with pytest.raises(errors.ConfigError, match="deliverybot init writes a file"):
+        config.load(file.parent, {}, {})
+
+
 def test_a_secret_that_is_no_text_is_a_fault_without_its_bytes(file: pathlib.Path) -> None:
     (file.parent / "secrets").mkdir()
     (file.parent / "secrets" / "mail__password").write_bytes(b"hunter\xff2")
