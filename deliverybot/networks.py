@@ -60,6 +60,16 @@ def secret_names(section: object) -> Iterator[str]:
             yield name
 
 
+def missing(section: object) -> list[str]:
+    """Return the names of the secrets that a section of our own kinds needs and has not."""
+    known = dict(section) if isinstance(section, SECTIONS) else {}
+    return [
+        name
+        for name, value in known.items()
+        if isinstance(value, pydantic.SecretStr) and not value.get_secret_value()
+    ]
+
+
 def account(section: pydantic.BaseModel) -> str:
     """Return what tells the account of a section from another, with secrets: never to be shown.
 

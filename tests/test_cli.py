@@ -184,6 +184,39 @@ def test_check_as_json_names_the_same_fields(bot: Bot) -> None:
     assert (fault["file"], fault["line"]) == ("config.toml", 16)
 
 
+def test_secrets_that_are_missing_are_named_without_a_network_too(bot: Bot) -> None:
+    with (bot.place / "config.toml").open("a") as file:
+        file.write(
+            '\n[outlets.x-main]\nkind = "x"\n'
+            '[outlets.sky]\nkind = "bluesky"\nhandle = "campaign.example"\n'
+            '[outlets.toots]\nkind = "mastodon"\napi = "https://social.example"\n'
+            '[outlets.hook]\nkind = "webhook"\nurl = "https://hook.example/posts"\n'
+            '[inbox]\nkind = "imap"\nhost = "imap.example"\nusername = "returns@campaign.example"\n'
+        )
+    smtp = 'transport = "smtp"\nhost = "127.0.0.1"\nusername = "letters"\n'
+    bot.edit("config.toml", 'transport = "folder" ', f"{smtp}#")
+    x = "consumer_key, consumer_secret, access_token, access_token_secret"
+    missing = {
+        f"outlet x-main has no {x}": "outlets__x_main__consumer_secret",
+        "outlet sky has no app_password": "DELIVERYBOT_OUTLETS__SKY__APP_PASSWORD",
+        "outlet toots has no access_token": "DELIVERYBOT_OUTLETS__TOOTS__ACCESS_TOKEN",
+        "outlet hook has no secret": "DELIVERYBOT_OUTLETS__HOOK__SECRET",
+        "[mail] has a username and no password": "DELIVERYBOT_MAIL__PASSWORD",
+        "[inbox] has a username and no password": "a file of secrets_dir: inbox__password",
+    }
+    found = {f["what"]: f for f in bot.json("check", "--offline") if f["level"] == "warning"}
+    assert set(found) == set(missing)
+    assert all(hint in found[what]["hint"] for what, hint in missing.items())
+    secrets = bot.place / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "outlets__toots__access_token").write_text("abc")
+    (secrets / "mail__password").write_text("abc")
+    bot.edit("config.toml", "# secrets_dir", "secrets_dir")
+    found = {f["what"]: f for f in bot.json("check", "--offline") if f["level"] == "warning"}
+    now = {"outlet toots has no access_token", "[mail] has a username and no password"}
+    assert set(found) == set(missing) - now
+
+
 def test_a_folder_is_no_config(bot: Bot) -> None:
     said = bot("-c", ".", "check", code=2)
     assert "this is a folder" in said.stdout

@@ -112,8 +112,7 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
     found += _taken(call, settings, known) + _posts(call, settings, known)
     found += _targets(call, settings, known) + render.check(settings.letters, ("digest",))
     if offline:
-        what = "nobody was asked; without --offline, check looks at accounts and their keys, too"
-        found.append(errors.Fault(level="ok", what=what))
+        found += _unasked(settings)
     else:
         found += asyncio.run(_outside(settings))
     found += asyncio.run(alerts.check(settings))
@@ -257,6 +256,27 @@ def _lines(
 def _drawn(one: campaigns.Campaign, upto: int) -> errors.Fault:
     what = f"the fonts here can draw the names of {out.plural(upto, 'signer')}"
     return errors.Fault(level="ok", what=what, file=str(one.file))
+
+
+def _unasked(settings: config.Settings) -> list[errors.Fault]:
+    """Warn of secrets that are missing here; they may be where `run` is."""
+    from deliverybot import networks, outlets
+
+    absent = {
+        f"outlet {name} has no {', '.join(keys)}": outlets.secret_hint(name, *keys)
+        for name, section in settings.outlets.items()
+        if (keys := networks.missing(section))
+    }
+    mail, inbox = settings.mail, settings.inbox
+    accounts = [("mail", mail.password)] if mail.transport == "smtp" and mail.username else []
+    accounts += [("inbox", inbox.password)] if inbox is not None and inbox.kind == "imap" else []
+    for name in (name for name, password in accounts if not password.get_secret_value()):
+        hint = f"put it alone into a file of secrets_dir: {name}__password; or into the"
+        hint += f" environment: DELIVERYBOT_{name.upper()}__PASSWORD"
+        absent[f"[{name}] has a username and no password"] = hint
+    what = "nobody was asked; without --offline, check looks at accounts and their keys, too"
+    warned = [errors.Fault(level="warning", what=w, hint=h) for w, h in absent.items()]
+    return [*warned, errors.Fault(level="ok", what=what)]
 
 
 async def _outside(settings: config.Settings) -> list[errors.Fault]:
