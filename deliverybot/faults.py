@@ -62,7 +62,8 @@ def to_faults(error: pydantic.ValidationError, origin: Origin) -> list[errors.Fa
             continue  # its entries are wrong, and each has its own fault
         what, hint, path = _words(detail, path, origin)
         found.append(origin.fault(path, what, hint))
-    return in_order(found)
+    # Several entries of one list may be wrong in the same way.
+    return in_order(dict.fromkeys(found))
 
 
 def _untagged(loc: places.Path, data: object) -> places.Path:

@@ -130,6 +130,14 @@ def parts_of_country(code: str) -> list[str]:
     return public_holidays.list_supported_countries(include_aliases=False).get(code, [])
 
 
+def _meant(country: str, part: str) -> str:
+    """Offer the code of a country that was written in another way, such as UK or usa."""
+    code = country.upper()
+    if code not in public_holidays.list_supported_countries():
+        return ""
+    return f": write '{public_holidays.country_holidays(code).country}{part.upper()}'"
+
+
 def holiday_codes(text: str) -> list[str]:
     """Read ``US-CA`` or ``DE-BY, AT``: countries, or parts of them, whose holidays are kept.
 
@@ -139,7 +147,9 @@ def holiday_codes(text: str) -> list[str]:
     for code in codes:
         country, dash, part = code.partition("-")
         if not knows_country(country):
-            raise ValueError(f"no public holidays are known for {code!r}")
+            raise ValueError(
+                f"no public holidays are known for {code!r}{_meant(country, dash + part)}"
+            )
         known = parts_of_country(country)
         if dash and part not in known:
             there = f"known are {', '.join(known)}" if known else f"write {country!r} alone"

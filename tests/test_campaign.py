@@ -152,7 +152,7 @@ template = "../post.txt"
         (30, "'email': 'ceo@cloud' is no e-mail address"),
         (31, "'timezone': unknown time zone 'Los Angeles'"),
         (32, "'hours': 'Fry' is not a day; days are Mon, Tue, Wed, Thu, Fri, Sat, Sun"),
-        (33, "'holidays': no public holidays are known for 'USA'"),
+        (33, "'holidays': no public holidays are known for 'USA': write 'US'"),
         (34, "'budget': '1/weak' is no budget"),
         (36, "'max_jump' must be more than 1"),
         (37, "'stale_after' must be a text in \"quotes\", not a whole number"),

@@ -217,6 +217,18 @@ def test_secrets_that_are_missing_are_named_without_a_network_too(bot: Bot) -> N
     assert set(found) == set(missing) - now
 
 
+def test_one_mistake_is_one_fault(bot: Bot) -> None:
+    bot.edit(CAMPAIGN, 'letter = "my-petition"', 'letter = "my-petitoin"')
+    (fault,) = [f for f in bot.json("check", "--offline") if f["level"] == "fault"]
+    assert (fault["file"], fault["hint"]) == (
+        str(bot.place / CAMPAIGN),
+        "did you mean 'my-petition'?",
+    )
+    bot.edit(CAMPAIGN, "at = [3, 100, 500, 1000]", 'at = ["3", "1,000"]')
+    (fault,) = [f for f in bot.json("check", "--offline") if f["level"] == "fault"]
+    assert fault["what"] == "'at' must be a whole number, not a text"
+
+
 def test_a_folder_is_no_config(bot: Bot) -> None:
     said = bot("-c", ".", "check", code=2)
     assert "this is a folder" in said.stdout

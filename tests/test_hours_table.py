@@ -156,12 +156,14 @@ def test_holidays_are_read(text: str, codes: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("USA", "no public holidays are known for 'USA'"),
+        ("USA", "no public holidays are known for 'USA': write 'US'"),
+        ("UK", "for 'UK': write 'GB'"),
+        ("UK-ENG", "for 'UK-ENG': write 'GB-ENG'"),
         ("US-XX", "US has no part 'XX' .* known are AK, AL"),
-        ("DE-BY, ZZ", "known for 'ZZ'"),
+        ("DE-BY, ZZ", "known for 'ZZ'$"),
         ("DE-", "DE has no part ''"),
         ("DE,", "known for ''"),
-        ("us-ca", "known for 'us-ca'"),
+        ("us-ca", "known for 'us-ca': write 'US-CA'"),
     ],
 )
 def test_holidays_that_are_not_known_say_so(text: str, why: str) -> None:

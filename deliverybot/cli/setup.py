@@ -124,22 +124,31 @@ def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
 def _campaign(
     one: campaigns.Campaign, settings: config.Settings, *, offline: bool
 ) -> list[errors.Fault]:
-    from deliverybot import campaign as campaigns
-    from deliverybot import render, signatures, sources
+    from deliverybot import signatures, sources
 
     means = dataclasses.replace(signatures.means(settings), offline=offline)
     folder = settings.letters / one.letter
+    # A folder that is missing is named once, where the campaign asks for it.
+    there = folder.is_dir()
+    found = _letter(one, folder) if there else []
+    found += sources.look(one, now=out.now(), means=means)
+    if there and not any(fault.level == "fault" for fault in found):
+        found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
+    return found
+
+
+def _letter(one: campaigns.Campaign, folder: pathlib.Path) -> list[errors.Fault]:
+    """Look at the letter, its mail and its posts."""
+    from deliverybot import campaign as campaigns
+    from deliverybot import render
+
     absent = campaigns.absent(one, lambda name: render.absent(folder, name))
     posts = [post.template for post in one.posts if render.absent(folder, post.template) is None]
-    names = ("letter", "mail", *posts)
-    found = render.check(folder, tuple(dict.fromkeys(names))) + absent
-    shown = ("mail.txt", "signed.txt", *(post.template for post in one.posts))
-    if not absent and folder.is_dir():
+    found = render.check(folder, tuple(dict.fromkeys(("letter", "mail", *posts)))) + absent
+    if not absent:
         found += render.built_in(folder, tuple(posts))
-        found += render.english(folder, shown, one.language) + _addressed(one, folder)
-    found += sources.look(one, now=out.now(), means=means)
-    if not any(fault.level == "fault" for fault in found):
-        found.append(errors.Fault(level="ok", what="the campaign is right", file=str(one.file)))
+        found += render.english(folder, ("mail.txt", "signed.txt", *posts), one.language)
+        found += _addressed(one, folder)
     return found
 
 
