@@ -73,11 +73,13 @@ def faults(
         except errors.OutgoingError as error:
             found.append(errors.Fault(level="fault", what=str(error), hint=error.hint))
             continue
-        found += allowances.linked(campaign, rule, counted.links)
-        found += allowances.never(campaign, rule, counted.cost)
+        wrong = allowances.linked(campaign, rule, counted.links)
         one = _fit(campaign, rule, counted, count)
         fault = one and one.fault()
-        found += [fault] if fault else []
+        wrong += [fault] if fault else []
+        file = str(folder / rule.template)
+        found += [dataclasses.replace(fault, file=file) for fault in wrong]
+        found += allowances.never(campaign, rule, counted.cost)
     # Outlets with one template have one fault.
     return list(dict.fromkeys(found))
 

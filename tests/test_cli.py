@@ -181,7 +181,7 @@ def test_check_as_json_names_the_same_fields(bot: Bot) -> None:
     found = json.loads(done.stdout)
     assert all(fault.keys() == {"level", "file", "line", "what", "hint"} for fault in found)
     fault = next(fault for fault in found if fault["level"] == "fault")
-    assert (fault["file"], fault["line"]) == ("config.toml", 16)
+    assert (fault["file"], fault["line"]) == (str(bot.place / "config.toml"), 16)
 
 
 def test_secrets_that_are_missing_are_named_without_a_network_too(bot: Bot) -> None:

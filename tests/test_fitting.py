@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pathlib
 
 import pytest
@@ -72,6 +73,20 @@ def test_check_names_template_length_and_limit(tmp_path: pathlib.Path) -> None:
     ) in told
     assert "shorten the template by 2" in told
     assert "on toots counts" not in told
+
+
+def test_check_as_json_names_every_file_with_its_whole_path(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(tmp_path, f"{'x' * 281} https://example.org/p\n", post="link = false")
+    monkeypatch.chdir(tmp_path)
+    for text in (None, "database = 1\n"):
+        if text:
+            (tmp_path / "config.toml").write_text(text)
+        done = testing.CliRunner().invoke(cli.cli, ["check", "--offline", "--json"])
+        files = {one["file"] for one in json.loads(done.stdout) if one["file"]}
+        assert str(tmp_path / "config.toml") in files
+        assert {file for file in files if not file.startswith(str(tmp_path))} == set()
 
 
 def test_what_fits_is_no_fault(tmp_path: pathlib.Path) -> None:

@@ -76,8 +76,9 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
     """Look for everything that is wrong, and say how to mend it; sends nothing."""
     found = _faults(call, offline=offline)
     if as_json:
-        out.dump([{"level": f.level, "file": f.file, "line": f.line, "what": f.what, "hint": f.hint}
-                  for f in found])  # fmt: skip
+        told = [dataclasses.replace(fault, file=_whole(call, fault.file)) for fault in found]
+        names = ("level", "file", "line", "what", "hint")
+        out.dump([{name: getattr(fault, name) for name in names} for fault in told])
     else:
         for fault in found:
             out.paragraphs(f"{fault.level}: {out.shown(fault)}")
@@ -86,6 +87,12 @@ def check(call: out.Call, offline: bool, as_json: bool) -> None:
         click.echo(f"{out.plural(bad, 'fault')}, {out.plural(doubtful, 'warning')}")
     if any(fault.level == "fault" for fault in found):
         sys.exit(errors.ConfigError.exit_code)
+
+
+def _whole(call: out.Call, file: str | None) -> str | None:
+    """Return a fault's file with its whole path: all but that of the settings have it already."""
+    own = pathlib.Path(call.config_file)
+    return str(own.absolute()) if file and pathlib.Path(file) == own else file
 
 
 def _faults(call: out.Call, *, offline: bool) -> list[errors.Fault]:
