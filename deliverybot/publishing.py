@@ -306,6 +306,8 @@ async def _handed(book: ledger.Ledger, this: _Try, desk: Desk) -> model.Reply:
         text = "its hours ended before it could go"
     if text:
         return model.Reply(outcome=model.Outcome.LATER, phase="stop", text=text)
+    # Once more: a bot with other settings may have noted its own just before the claim.
+    rests.note_account(book, this.outlet, now)
     try:
         desk.leaving()
     except errors.NotMarked as error:

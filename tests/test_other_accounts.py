@@ -6,9 +6,11 @@ import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from click import testing
 
 import build
@@ -39,6 +41,17 @@ class House:
     def move(self, fake: x_fake.Fake) -> None:
         self.options = x_fake.settings(self.folder, fake.url)
 
+    def note(self, options: config.Settings) -> None:
+        """Note which account the outlet is for a bot with these settings."""
+        rests.note_account(self.book, outlets.open_outlet("loud", options), self.clock.now)
+
+    def account(self) -> str:
+        """What the ledger holds of the outlet's account."""
+        file = sa.make_url(self.options.database_url).database or ""
+        with contextlib.closing(sqlite3.connect(file)) as plain:
+            found = plain.execute("SELECT value FROM meta WHERE key = 'accounts'").fetchone()
+        return found[0] if found else ""
+
     def count(self) -> tuple[int, int]:
         return len(self.first.posts), len(self.other.posts)
 
@@ -58,9 +71,12 @@ def house(tmp_path: pathlib.Path) -> Iterator[House]:
         )  # fmt: skip
         build.csv(tmp_path, 10)
         book = stack.enter_context(contextlib.closing(ledger.open_ledger(options.database_url)))
+        # Commands have the machine's clock, which is to be behind this one by no hour of the tests.
+        clock = build.Clock(dt.datetime.now(dt.UTC) - dt.timedelta(hours=12))
+        first.now = other.now = clock.now
         first.plan, first.lag = ["post_then_drop"], None
         yield House(
-            folder=tmp_path, first=first, other=other, plan=plan, book=book, clock=build.Clock(),
+            folder=tmp_path, first=first, other=other, plan=plan, book=book, clock=clock,
             options=options,
         )  # fmt: skip
 
@@ -104,3 +120,54 @@ async def test_a_kill_on_the_other_account_does_not_make_it_the_others(house: Ho
     assert (await house.once()).state == "unsure"
     assert (await house.once()).state == "unsure"
     assert house.count() == (1, 0)
+
+
+async def test_a_clock_that_was_ahead_makes_the_post_no_younger(house: House) -> None:
+    house.clock.forward(hours=2)
+    assert (await house.once()).state == "unsure"
+    house.clock.forward(hours=-2)
+    house.move(house.other)
+    for _ in range(4):
+        assert (await house.once()).state == "unsure"
+    assert house.count() == (1, 0)
+
+
+class _Between(build.Clock):
+    """A clock at which another bot notes its own account, just before this one claims."""
+
+    noted = False
+
+    def __init__(self, house: House, other: config.Settings) -> None:
+        super().__init__(house.clock.now)
+        self.house, self.other = house, other
+
+    def __call__(self) -> dt.datetime:
+        if not self.noted and self.house.account():
+            self.noted = True
+            self.house.note(self.other)
+        return self.now
+
+
+async def test_a_bot_with_another_account_beside_this_one(house: House) -> None:
+    first = house.options
+    house.move(house.other)
+    clock = _Between(house, house.options)
+    await daemon.once(build.works(house.book, [house.plan], first, clock))
+    assert (clock.noted, house.book.posts.get(1).state) == (True, "unsure")
+    for _ in range(4):
+        assert (await house.once()).state == "unsure"
+    assert house.count() == (1, 0)
+
+
+def test_two_bots_that_note_one_account_at_once_are_no_change(house: House) -> None:
+    """The slower one has found nothing, and finds the other's note once it may write."""
+    with contextlib.closing(ledger.open_ledger(house.options.database_url)) as book:
+
+        def quicker(_: sa.Connection) -> None:
+            if not house.account():
+                house.note(house.options)
+
+        outlet = outlets.open_outlet("loud", house.options)
+        sa.event.listen(book._db.engine, "commit", quicker)
+        rests.note_account(book, outlet, house.clock.now)
+    assert house.account().endswith(', ""]}')
