@@ -132,7 +132,8 @@ def open_to_all(folder: pathlib.Path) -> list[errors.Fault]:
     """Warn where every account of this machine may go into our own folder and read a secret."""
     if not folder.stat().st_mode & stat.S_IXOTH:
         return []
-    read = [file for file in sorted(folder.glob("[!.]*")) if file.stat().st_mode & stat.S_IROTH]
+    files = (file for file in folder.glob("[!.]*") if file.is_file())
+    read = any(file.stat().st_mode & stat.S_IROTH for file in files)
     what = "every account on this machine can read the secrets in this folder"
     hint = f"chmod 700 {shlex.quote(str(folder))}"
     return [errors.Fault(level="warning", what=what, hint=hint, file=str(folder))] if read else []

@@ -384,6 +384,15 @@ def test_secrets_that_every_account_may_read_are_warned_of(tmp_path: pathlib.Pat
         assert [fault.hint for fault in found] == [f"chmod 700 '{secret.parent}'"] * warned
 
 
+def test_what_is_no_file_is_no_secret_that_everybody_reads(tmp_path: pathlib.Path) -> None:
+    """A folder beside the secrets, and a link whose file is gone, which ended `check`."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "old").mkdir(0o755)
+    (tmp_path / "mail__password").symlink_to(tmp_path / "gone")
+    assert not secret_places.open_to_all(tmp_path)
+    assert not secret_places.in_quotes(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "warned"), [('"hunter2"\n', 1), ("'hunter2'\r\n", 1), ('hunt"er2"', 0), ('"', 0)]
 )
