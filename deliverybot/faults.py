@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import re
 import types
 import typing
@@ -60,10 +61,18 @@ def to_faults(error: pydantic.ValidationError, origin: Origin) -> list[errors.Fa
         path = _untagged(detail["loc"], origin.data)
         if detail["type"] == "too_short" and places.value_at(origin.data, path):
             continue  # its entries are wrong, and each has its own fault
+        if detail["type"] == "string_type" and _is_secret(path, origin):
+            continue  # it stands in the open, which is said; a hint would repeat it
         what, hint, path = _words(detail, path, origin)
         found.append(origin.fault(path, what, hint))
     # Several entries of one list may be wrong in the same way.
     return in_order(dict.fromkeys(found))
+
+
+def _is_secret(path: places.Path, origin: Origin) -> bool:
+    """Tell whether the value at `path` is a secret as `secret_places.secrets_in` finds them."""
+    found = annotation_at(origin.model, path, origin.data) is pydantic.SecretStr
+    return found and not isinstance(places.value_at(origin.data, path), Mapping)
 
 
 def _untagged(loc: places.Path, data: object) -> places.Path:
@@ -151,7 +160,8 @@ _REWRITTEN: tuple[tuple[str, tuple[type, ...], str], ...] = (
     ("string", (float,), 'in quotes, such as "{value}"'),
     ("dict", (tuple,), "write its name in single brackets"),
     ("tuple", (Mapping,), "write the section's name in double brackets: [[{name}]]"),
-    ("tuple", (str, int, float), "in brackets: [{value!r}]"),
+    ("tuple", (str,), "in brackets: [{listed}]"),
+    ("tuple", (int, float), "in brackets: [{value}]"),
 )
 
 
@@ -161,8 +171,16 @@ def _rewrite(expected: str, value: object, name: str) -> str:
         return ""
     for kind, given, hint in _REWRITTEN:
         if expected == _EXPECTED[kind] and isinstance(value, given):
-            return hint.format(value=value, name=name)
+            return hint.format(value=value, name=name, listed=_listed(str(value)))
     return ""
+
+
+def _listed(text: str) -> str:
+    """Write the parts of a text as those of a list: numbers as they are, words in quotes."""
+    parts = (part.strip() for part in text.split(","))
+    return ", ".join(
+        part if part.isdecimal() else json.dumps(part, ensure_ascii=False) for part in parts
+    )
 
 
 def _section(path: places.Path) -> str:

@@ -373,6 +373,18 @@ def test_a_secret_that_was_saved_with_a_byte_order_mark(file: pathlib.Path) -> N
     assert settings.mail.password.get_secret_value() == "hunter2"
 
 
+def test_a_secret_of_digits_alone_is_one_fault_and_not_repeated(file: pathlib.Path) -> None:
+    file.write_text(
+        GOOD.replace('username = "letters"', 'username = "letters"\npassword = 47114711')
+    )
+    (fault,) = faults_of(file)
+    assert fault.what == "'password' is a secret and does not belong into this file"
+    assert "4711" not in str(fault)
+    file.write_text(GOOD.replace("[outlets.x-main]", "[mail.password]\na = 1\n[outlets.x-main]"))
+    (fault,) = faults_of(file)
+    assert "'password' must be a text" in fault.what
+
+
 def test_secrets_that_every_account_may_read_are_warned_of(tmp_path: pathlib.Path) -> None:
     secret = tmp_path / "my secrets" / "mail__password"
     secret.parent.mkdir()
