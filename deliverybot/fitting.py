@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import pathlib
 from collections.abc import Iterator
 
 from deliverybot import (
@@ -77,11 +78,18 @@ def faults(
         one = _fit(campaign, rule, counted, count)
         fault = one and one.fault()
         wrong += [fault] if fault else []
-        file = str(folder / rule.template)
-        found += [dataclasses.replace(fault, file=file) for fault in wrong]
+        found += [_placed(each, folder, rule.template) for each in wrong]
         found += allowances.never(campaign, rule, counted.cost)
     # Outlets with one template have one fault.
     return list(dict.fromkeys(found))
+
+
+def _placed(fault: errors.Fault, folder: pathlib.Path, name: str) -> errors.Fault:
+    """Put a fault at the words of a post: without a file of their own it is their title's."""
+    if (folder / name).is_file():
+        return dataclasses.replace(fault, file=str(folder / name))
+    hint = f"change the campaign's title, or write your own {name}"
+    return dataclasses.replace(fault, file=str(folder), hint=hint)
 
 
 async def cards_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import re
 
 import pytest
 from click import testing
@@ -62,6 +63,21 @@ def test_the_largest_figure_to_come(
 ) -> None:
     one = build.campaign(tmp_path, plan=rules, goal=goal)
     assert milestones.largest(one, count) == figure
+
+
+def test_a_built_in_post_that_is_too_long_has_a_long_title(tmp_path: pathlib.Path) -> None:
+    """There is no file to shorten."""
+    plan(tmp_path, "")
+    file = tmp_path / "schedules" / "faces.toml"
+    title = re.search(r'title = "(.*)"', file.read_text())
+    assert title
+    file.write_text(file.read_text().replace(title[1], "Keep it " * 40))
+    letter = tmp_path / "letters" / "faces"
+    (letter / "post.txt").unlink()
+    told = run(tmp_path, "check", "--offline")
+    assert f"{letter}: the post on x-main counts" in told
+    assert "hint: change the campaign's title, or write your own post.txt" in told
+    assert "shorten the template" not in told
 
 
 def test_check_names_template_length_and_limit(tmp_path: pathlib.Path) -> None:
