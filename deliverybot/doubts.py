@@ -28,7 +28,9 @@ async def look(
         log.warning("post %s: %s shows an equal one, which is another's", post.key, outlet.name)
         found = dataclasses.replace(found, there=None, url="")
     if moved and not found.there:
-        log.warning("post %s: %s is not the account that it may be on", post.key, outlet.name)
+        log.warning(
+            "post %s: %s is another account by now, which cannot tell", post.key, outlet.name
+        )
         return outlets.Evidence(there=None)
     return found
 

@@ -72,7 +72,7 @@ def gather(
 _UNREADABLE = ("this secret cannot be read as UTF-8 text", "check its owner and its content")
 _A_FOLDER = (
     "this is a folder, and a secret stands in a file of this name",
-    "take it away, and write the secret into a file; Docker makes one of a file that is missing",
+    "take it away, and write the secret into a file; Docker makes a folder where that is missing",
 )
 _wanted = faults.annotation_at
 

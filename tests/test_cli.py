@@ -294,7 +294,7 @@ email = "robin.hale@city.example"
 
 
 def test_a_post_that_names_one_of_several_targets_is_warned_of(bot: Bot) -> None:
-    told = "a post is one for all targets, and this names the first alone: Robin Marsh"
+    told = "one post goes out for all targets, and this names only the first: Robin Marsh"
     post, card = (bot.place / "letters/my-petition" / name for name in ("post.txt", "card.txt"))
     post.write_text("We ask\n{{ target.name }}\n{% for t in targets %}{{ t.name }}{% endfor %}\n")
     card.write_text("{{ signatures|number }} ask {{ target.name }}\n")

@@ -116,7 +116,7 @@ class Mastodon(outlets.Outlet):
         if not self._token():
             return f"outlet {self.name} has no access_token"
         if not wire.is_token(self._token()):
-            return f"the access_token of outlet {self.name} has blanks or other letters in it"
+            return f"the access_token of outlet {self.name} holds a sign that no token has"
         return ""
 
     def _client(self, door: wire.Door) -> mastodon.Mastodon:

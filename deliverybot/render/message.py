@@ -172,7 +172,7 @@ def addressed(
         dataclasses.replace(
             fault,
             level="warning",
-            what=f"a post is one for all targets, and this names the first alone: {first}",
+            what=f"one post goes out for all targets, and this names only the first: {first}",
             hint="write in your own words whom it is about",
         )
         for fault in checker.faults(name, known - hidden)
