@@ -55,10 +55,11 @@ class House:
     def count(self) -> tuple[int, int]:
         return len(self.first.posts), len(self.other.posts)
 
-    def command(self, *arguments: str) -> None:
+    def command(self, *arguments: str) -> str:
         file = self.folder / "config.toml"
         run = testing.CliRunner().invoke(cli.cli, ["-c", str(file), "--no-input", *arguments])
         assert run.exit_code == 0, run.output
+        return run.output
 
 
 @pytest.fixture
@@ -83,10 +84,12 @@ def house(tmp_path: pathlib.Path) -> Iterator[House]:
 
 async def test_what_another_account_has_not_may_be_on_the_first(house: House) -> None:
     assert (await house.once()).state == "unsure"
+    assert "another one" not in house.command("posts", "show", "1")
     house.move(house.other)
     for _ in range(4):
         assert (await house.once()).state == "unsure"
     assert house.count() == (1, 0)
+    assert "loud is another one by now" in house.command("posts", "show", "1")
     house.command("posts", "resolve", "1", "--again")
     house.other.plan = ["drop"]
     # What is in doubt since then is in doubt on the other account alone.

@@ -92,6 +92,8 @@ def posts_show(call: out.Call, ident: int, card: pathlib.Path | None, as_json: b
         known |= _in_words(row, known)
         if row.state in {"approved", "retrying"}:
             known["goes"] = _when(book, row, settings)
+        if row.state == "unsure" and book.news.moved(row):
+            known["account"] = f"{row.outlet} is another one by now: look at the one that it was"
     moves.show(book, "post", row, known, as_json=as_json)
 
 
