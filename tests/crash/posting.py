@@ -37,8 +37,8 @@ approval = "each"
 """
 #: Where nobody answers; `point_at` replaces it.
 NOWHERE = 'api = "http://127.0.0.1:9"\n'
-#: Longer than any test holds a request back, whatever else the machine has to do.
-PATIENT = "timeout = 300\n"
+#: Seconds for one request: longer than any test holds one back on a machine with more to do.
+TIMEOUT = 300
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,10 @@ def make(
     for name in names:
         text = f"{{{{ ask }}}} ({name}) & more {{{{ url }}}} #lens\n"
         world.write(f"letters/lens/{name}.txt", text)
-        world.add("config.toml", f'\n[outlets.{name}]\nkind = "{kind}"\n{NOWHERE}{PATIENT}{more}')
+        world.add(
+            "config.toml",
+            f'\n[outlets.{name}]\nkind = "{kind}"\n{NOWHERE}timeout = {TIMEOUT}\n{more}',
+        )
         for key, secret in secrets.items():
             world.write(f"secrets/outlets__{name}__{key}", secret)
     hold_letters(world)

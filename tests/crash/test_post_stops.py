@@ -17,8 +17,7 @@ import x_fake
 from crash import bots, posting
 from deliverybot.outlets import wire
 
-#: Seconds that a network has for one request, as in posting: more than any test waits for a stop.
-TIMEOUT = 300
+#: Seconds that a test waits for a stop: fewer than a network has for one request.
 STOP = 60
 #: Posts, each of an outlet of its own.
 OUTLETS = 4
@@ -88,7 +87,7 @@ def test_a_stop_while_the_first_look_hangs(
 
 def test_a_call_that_is_answered_after_the_stop_posts_nothing() -> None:
     with silent() as (url, server):
-        door = wire.Door(url, TIMEOUT)
+        door = wire.Door(url, posting.TIMEOUT)
         request = requests.Request("POST", f"{url}/post", data=b"news").prepare()
         with futures.ThreadPoolExecutor(1) as pool:
             sending = pool.submit(door.send, request)
