@@ -107,14 +107,14 @@ def never(campaign: campaigns.Campaign, rule: rules.PostRules, cost: int) -> lis
     """Say that what a campaign may spend is too little for any post, or that none costs a thing."""
     if rule.most_spent is not None and not cost:
         what = f"'spend' does nothing here: a post on {rule.outlet} costs nothing"
-        idle = campaigns.overspent(campaign, rule, what, "take the line out")
+        idle = campaigns.at_spend(campaign, rule, what, "take the line out")
         return [dataclasses.replace(idle, level="warning")]
     if rule.most_spent is None or cost <= rule.most_spent:
         return []
     what = f"a post on {rule.outlet} costs {money(cost)}, and {money(rule.most_spent)} is all that"
     what += " this campaign may spend there"
     hint = f'raise it: spend = "{money(cost)[1:].replace(",", "")}" pays for one post'
-    return [campaigns.overspent(campaign, rule, what, hint)]
+    return [campaigns.at_spend(campaign, rule, what, hint)]
 
 
 def spent(rows: Iterable[records.Post]) -> dict[str, int]:

@@ -226,8 +226,7 @@ def check(campaigns: Iterable[Campaign], settings: config.Settings) -> list[erro
 
 
 def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault]:
-    text = places.read(campaign.file)
-    origin = faults.Origin(file=str(campaign.file), text=text, data={}, model=Campaign)
+    origin = _origin(campaign)
     found = checks.against(
         campaign.source,
         campaign.count,
@@ -260,19 +259,21 @@ def _against(campaign: Campaign, settings: config.Settings) -> list[errors.Fault
     return found
 
 
-def overspent(campaign: Campaign, rule: PostRules, what: str, hint: str) -> errors.Fault:
+def _origin(campaign: Campaign) -> faults.Origin:
+    """Return what names the lines of a campaign that was loaded."""
+    text = places.read(campaign.file)
+    return faults.Origin(file=str(campaign.file), text=text, data={}, model=Campaign)
+
+
+def at_spend(campaign: Campaign, rule: PostRules, what: str, hint: str) -> errors.Fault:
     """Return a fault at the `spend` of a section [[posts]]."""
-    origin = faults.Origin(
-        file=str(campaign.file), text=places.read(campaign.file), data={}, model=Campaign
-    )
-    return origin.fault(("posts", campaign.posts.index(rule), "spend"), what, hint)
+    path = ("posts", campaign.posts.index(rule), "spend")
+    return _origin(campaign).fault(path, what, hint)
 
 
 def absent(campaign: Campaign, look: Callable[[str], errors.Fault | None]) -> list[errors.Fault]:
     """Name each section [[posts]] whose template `look` does not find."""
-    origin = faults.Origin(
-        file=str(campaign.file), text=places.read(campaign.file), data={}, model=Campaign
-    )
+    origin = _origin(campaign)
     told = ((n, look(post.template)) for n, post in enumerate(campaign.posts))
     return [
         origin.fault(("posts", n, "template"), fault.what, fault.hint) for n, fault in told if fault

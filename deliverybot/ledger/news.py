@@ -75,10 +75,11 @@ class News:
     def account(self, outlet: str, account: str, now: dt.datetime) -> None:
         """Keep which account an outlet is, and since when it is another one than before."""
         with self._db.read() as tx:
-            if _accounts(tx).get(outlet, ("", ""))[0] == account:
+            if _accounts(store.entry(tx, _ACCOUNTS)).get(outlet, ("", ""))[0] == account:
                 return
         with self._db.change() as tx:
-            kept, old = _accounts(tx), store.entry(tx, _ACCOUNTS)
+            old = store.entry(tx, _ACCOUNTS)
+            kept = _accounts(old)
             if kept.get(outlet, ("", ""))[0] == account:
                 return  # another process was faster
             since = _after_all(tx, outlet, now).isoformat() if outlet in kept else ""
@@ -88,7 +89,7 @@ class News:
     def moved(self, row: records.Post) -> bool:
         """Tell whether an outlet is another account by now than when a post may have left."""
         with self._db.read() as tx:
-            since = _accounts(tx).get(row.outlet, ("", ""))[1]
+            since = _accounts(store.entry(tx, _ACCOUNTS)).get(row.outlet, ("", ""))[1]
         when = dt.datetime.fromisoformat(since) if since else None
         return when is not None and row.handed_at is not None and row.handed_at < when
 
@@ -136,11 +137,8 @@ class News:
         )
 
 
-def _accounts(tx: sa.Connection) -> dict[str, tuple[str, str]]:
-    return {
-        name: (account, since)
-        for name, (account, since) in json.loads(store.entry(tx, _ACCOUNTS) or "{}").items()
-    }
+def _accounts(entry: str) -> dict[str, tuple[str, str]]:
+    return {name: (account, since) for name, (account, since) in json.loads(entry or "{}").items()}
 
 
 def _after_all(tx: sa.Connection, outlet: str, now: dt.datetime) -> dt.datetime:

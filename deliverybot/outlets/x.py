@@ -136,7 +136,7 @@ class X(outlets.Outlet):
         return f"outlet {self.name} has no {', '.join(missing)}" if missing else ""
 
     def _absent(self) -> list[str]:
-        return [key for key, secret in self._secrets().items() if not secret]
+        return networks.missing(self._settings)
 
     def _unfit(self, post: outlets.Draft) -> str:
         found = twitter_text.parse_tweet(post.text)
